@@ -110,7 +110,7 @@ struct be_changes_sink {
 	/* Changed or new since the token (all, in a full listing). Ascending num. */
 	int (*item)(void *arg, const struct be_item *it);
 	/* Gone since the token: first..last inclusive. Not called in a full listing;
-	 * may name numbers that never existed. */
+	 * may name numbers that never existed. Ascending; before, between or after items. */
 	int (*gone)(void *arg, uint64_t first, uint64_t last);
 	void *arg; /* a callback that returns -1 ends the call with its err */
 };
@@ -161,6 +161,12 @@ struct be_submit {
 /* What a watch reports: a folder of the user changed (empty: something did). */
 typedef void be_event_fn(void *arg, struct slice user, struct slice folder);
 
+/* What the backend itself knows of the person; empty where it does not. */
+struct be_account {
+	struct slice address; /* bare mail address */
+	struct slice name;    /* display name, UTF-8 */
+};
+
 /* How a watch learns: for logs and metrics, and what the doctor prints. */
 enum be_watch_kind { BE_WATCH_NONE, BE_WATCH_IDLE, BE_WATCH_NOTIFY, BE_WATCH_INOTIFY, BE_WATCH_MEMORY };
 
@@ -192,9 +198,19 @@ struct backend_ops {
 	/* May the pool hand this session on? Cheap, no round trip. */
 	bool (*alive)(struct session *s);
 
+	/* Address and name of the user, where a backend keeps accounts (accounts file,
+	 * directory). NULL where it does not: user.address decides. No round trip that
+	 * login did not make already. */
+	enum be_result (*account)(struct session *s, struct arena *a, struct be_account *acc_r, struct err *e);
+
 	/* Folders, parents before children. INBOX exists always. */
 	enum be_result (*folders)(struct session *s, struct arena *a, struct be_folder **f_r, size_t *n_r, struct err *e);
-	/* Idempotent as a repeat needs it: creating what exists gives ERR_EXISTS with *path_r set. */
+	/* Idempotent as a repeat needs it: creating what exists gives ERR_EXISTS with *path_r
+	 * set; renaming to what exists likewise, renaming or deleting what is gone gives
+	 * ERR_NOT_FOUND, so does a parent that is not there. Characters of a name that the
+	 * server cannot hold come back replaced (backend_folder_name), never refused. Inbox
+	 * and special folders: ERR_SPECIAL. A rename takes children along and keeps identity,
+	 * numbers and tokens of all of them. */
 	enum be_result (*folder_create)(struct session *s, struct slice parent, struct slice name, enum folder_type type,
 					struct arena *a, struct slice *path_r, struct err *e);
 	enum be_result (*folder_rename)(struct session *s, struct slice path, struct slice new_parent, struct slice new_name,
@@ -204,18 +220,22 @@ struct backend_ops {
 
 	enum be_result (*changes)(struct session *s, const struct be_changes_ask *ask, const struct be_changes_sink *sink,
 				  struct arena *a, struct be_changes *c_r, struct err *e);
-	/* Which of these exist now, with rev and date. Missing ones are not called back. */
+	/* Which of these exist now, with rev and date, in the order asked. Missing ones are
+	 * not called back. */
 	enum be_result (*lookup)(struct session *s, struct slice folder, const uint64_t *nums, size_t n,
 				 const struct be_changes_sink *sink, struct err *e);
 
-	/* Mail. heads: one round trip for all; those gone are left out. */
+	/* Mail. A folder that is gone: BE_PERM ERR_NOT_FOUND, from each of these. heads: one
+	 * round trip for all, in the order asked; those gone are left out. */
 	enum be_result (*heads)(struct session *s, struct slice folder, const uint64_t *nums, size_t n, struct arena *a,
 				struct be_head *heads_r, size_t *n_r, struct err *e);
 	/* One round trip for all parts where the server allows (pipelined). */
 	enum be_result (*parts)(struct session *s, struct slice folder, struct be_part *parts, size_t n, struct err *e);
 	enum be_result (*set_flags)(struct session *s, struct slice folder, uint64_t num, const struct be_flag_change *c,
 				    uint32_t *rev_r, struct err *e);
-	/* new_r[i]: number in dst, 0 where the server does not tell and it cannot be found. */
+	/* On a mail that is gone: set_flags BE_PERM ERR_NOT_FOUND; move BE_OK and 0 in its
+	 * place; remove BE_OK.
+	 * new_r[i]: number in dst, 0 where the server does not tell and it cannot be found. */
 	enum be_result (*move)(struct session *s, struct slice folder, const uint64_t *nums, size_t n, struct slice dst,
 			       uint64_t *new_r, struct err *e);
 	enum be_result (*remove)(struct session *s, struct slice folder, const uint64_t *nums, size_t n, struct err *e);
@@ -264,6 +284,19 @@ struct session {
 struct watch {
 	const struct backend_ops *ops;
 };
+
+/* Keywords in be_head and be_flag_change are categories as people write them (UTF-8, blanks).
+ * A server that wants IMAP atoms stores them by these: blank <-> '_', what no atom may hold
+ * in modified UTF-7. Foreign keywords that are no valid encoding come back as they are. */
+struct slice mail_keyword_encode(struct arena *a, struct slice category);
+struct slice mail_keyword_decode(struct arena *a, struct slice atom);
+/* Modified UTF-7 of mailbox names (RFC 3501 5.1.3). Decode: false when it is none. */
+struct slice mutf7_encode(struct arena *a, struct slice utf8);
+bool mutf7_decode(struct arena *a, struct slice in, struct slice *utf8_r);
+/* A name that a phone wants made fit for a server with that hierarchy delimiter: trimmed,
+ * control bytes out, '/' and the delimiter replaced by a look-alike (U+2215 division
+ * slash, U+2024 one dot leader, else '_'), at most 128 bytes. Empty: nothing usable. */
+struct slice backend_folder_name(struct arena *a, struct slice name, char delimiter);
 
 /* "%u %n %d" of a template from the login: whole, local part, domain. */
 struct slice backend_expand(struct arena *a, struct slice tmpl, struct slice login);
