@@ -38,6 +38,8 @@ obj = $(patsubst %,$(B)/%.o,$(wildcard $(1)))
 LIBS := $(foreach r,$(ROOMS),$(B)/lib$(r).a) 
 LINK := -Wl,--start-group $(LIBS) $(B)/libllhttp.a $(B)/libconfig.a -Wl,--end-group $(LDLIBS) -lstdc++
 
+# Sources beside the tests that are none themselves: linked into each.
+HELP := $(patsubst %,$(B)/%.o,$(filter-out tests/unit/test_%,$(wildcard tests/unit/*.c)))
 UNIT := $(patsubst tests/unit/%.c,$(B)/tests/unit/%,$(wildcard tests/unit/test_*.c))
 
 all: $(B)/zpushd $(if $(wildcard bench/*.c),$(B)/zpush-bench)
@@ -67,7 +69,7 @@ $(B)/zpushd: $(B)/src/main.c.o $(LIBS) $(B)/libllhttp.a $(B)/libconfig.a
 $(B)/zpush-bench: $(patsubst %,$(B)/%.o,$(wildcard bench/*.c)) $(LIBS) $(B)/libllhttp.a $(B)/libconfig.a
 	$(Q)$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) $(LINK)
 
-$(B)/tests/unit/%: $(B)/tests/unit/%.c.o $(B)/tests/unit/harness.c.o $(LIBS) $(B)/libllhttp.a $(B)/libconfig.a
+$(B)/tests/unit/%: $(B)/tests/unit/%.c.o $(HELP) $(LIBS) $(B)/libllhttp.a $(B)/libconfig.a
 	$(Q)$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) $(LINK)
 
 # Unit tests only; `make check` and `make test` are in tests/run.

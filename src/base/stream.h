@@ -2,10 +2,11 @@
  * TCP or unix socket, poll with a deadline, TLS client (mbedTLS), cancel from
  * another thread. Worker threads only; one owner at a time (session pools hand
  * it on). Never blocks past its deadline. Name resolution: getaddrinfo on the
- * worker, bounded by a per-process cache of limits seconds. */
+ * worker, bounded by the deadline and shared for a minute (resolve.h). */
 #ifndef BASE_STREAM_H
 #define BASE_STREAM_H
 
+#include <stdbool.h>
 #include <sys/types.h>
 
 #include "base/clock.h"
@@ -26,13 +27,18 @@ void stream_close(struct stream **s);
 
 /* All later calls end by then with ERR_TIMEOUT. */
 void stream_deadline(struct stream *s, int64_t deadline_ms);
-/* At least 1 byte, 0 at end of stream, -1. */
+/* At least 1 byte, 0 at end of stream, -1. TLS: an end without close_notify is -1,
+ * an ended connection mid-record is never taken for the end of the data. */
 ssize_t stream_read(struct stream *s, void *p, size_t n, struct err *e);
 int stream_write(struct stream *s, const void *p, size_t n, struct err *e); /* all of it */
 /* Bytes already here that poll(2) on the fd does not show (TLS records). */
 size_t stream_pending(const struct stream *s);
 int stream_fd(const struct stream *s);
-/* From any thread: wakes a blocked call, which then fails with ERR_CANCELLED. */
+bool stream_is_tls(const struct stream *s);
+/* Would a read return at once (bytes, end or error)? No blocking, no reading. */
+bool stream_readable(const struct stream *s);
+/* From any thread: wakes a blocked call, which then fails with ERR_CANCELLED, as
+ * do all later ones. The caller makes sure that nobody closes it meanwhile. */
 void stream_cancel(struct stream *s);
 uint64_t stream_bytes_in(const struct stream *s);
 uint64_t stream_bytes_out(const struct stream *s);
