@@ -9,7 +9,7 @@
 #ifndef LOOP_HTTP_H
 #define LOOP_HTTP_H
 
-#include <llhttp/llhttp.h>
+#include <llhttp.h>
 
 #include "base/arena.h"
 #include "base/err.h"
