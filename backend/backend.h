@@ -155,7 +155,7 @@ struct be_submit {
 	const struct slice *rcpt;     /* envelope recipients, bare addresses */
 	size_t n_rcpt;
 	struct blob *mail;            /* RFC 822, CRLF, without Bcc; borrowed */
-	struct slice refused;         /* out: first refused recipient, for the log */
+	struct slice refused;         /* out: first refused recipient (one of rcpt), for the log */
 };
 
 /* What a watch reports: a folder of the user changed (empty: something did). */
@@ -239,13 +239,15 @@ struct backend_ops {
 	enum be_result (*move)(struct session *s, struct slice folder, const uint64_t *nums, size_t n, struct slice dst,
 			       uint64_t *new_r, struct err *e);
 	enum be_result (*remove)(struct session *s, struct slice folder, const uint64_t *nums, size_t n, struct err *e);
+	/* date_ms: becomes the item's date; 0: now. */
 	enum be_result (*append)(struct session *s, struct slice folder, struct blob *mail, unsigned flags, int64_t date_ms,
 				 uint64_t *num_r, struct err *e);
 	/* Newest mail with this Message-ID, 0 when none: lets a repeat find what it did. */
 	enum be_result (*find_message_id)(struct session *s, struct slice folder, struct slice id, uint64_t *num_r,
 					  struct err *e);
 
-	/* BE_SEND. BE_PERM with ERR_FORBIDDEN: a recipient or the sender was refused. */
+	/* BE_SEND. BE_PERM with ERR_FORBIDDEN: a recipient or the sender was refused, and
+	 * nobody got anything. m->refused then lives as long as m->rcpt. */
 	enum be_result (*submit)(struct session *s, struct be_submit *m, struct err *e);
 
 	/* Watching. watch_open takes over the session (it is the watch's until
