@@ -34,7 +34,7 @@ _cases = []
 _shared = {}
 _stack = ExitStack()
 watchers = []       # objects with complaints() -> [str] and tail() -> str
-finals = []         # (name, function) run as last cases of every file
+finals = []         # (name, function, when): last cases of a file, where when() is true
 
 
 class Failed(Exception):
@@ -152,6 +152,7 @@ def main():
     part = sys.argv[1] if len(sys.argv) > 1 else ""
     count = {"ok": 0, "FAIL": 0, "skip": 0}
     chosen = [c for c in _cases if part in c[0]]
+
     def run(rows):
         for name, function, timeout in rows:
             start = time.monotonic()
@@ -160,7 +161,7 @@ def main():
             _report(verdict, name, text, time.monotonic() - start)
     try:
         run(chosen)
-        run([(name, function, 120) for name, function in finals])
+        run([(name, function, 120) for name, function, when in finals if when()])
     finally:
         verdict, text = _run_one(_stack.close, 60)      # a crash or leak at the end is seen here
         if verdict != "ok":
