@@ -1,0 +1,430 @@
+/* exchange.c - one request: authenticate, load, gate, run, commit, answer.
+ * Worker thread, or the simulation without threads. Owns what it checks out
+ * (claim, sessions) and gives all of it back before it returns, whatever
+ * happened. The trap: a reply exists before its commit; when the commit fails
+ * the reply is taken back, because the phone would hold a key that the store
+ * does not have. */
+#include "work/exchange.h"
+
+#include <stdlib.h>
+
+#include "base/log.h"
+#include "base/metrics.h"
+#include "base/role.h"
+#include "work/auth.h"
+#include "work/crash.h"
+#include "work/gate.h"
+#include "work/info.h"
+#include "work/pool.h"
+#include "work/records.h"
+#include "work/work.h"
+
+void request_free(struct request **rp)
+{
+	struct request *r = *rp;
+	struct arena *a;
+
+	*rp = NULL;
+	if (!r)
+		return;
+	blob_free(&r->raw);
+	if (r->report)
+		decode_report_deinit(r->report);
+	a = r->arena; /* the request itself lives in it */
+	arena_free(&a);
+}
+
+/* --- sessions --------------------------------------------------------------- */
+
+static unsigned slot_of(enum be_role role)
+{
+	return role == BE_SEND;
+}
+
+enum be_result exchange_session(struct exchange *x, enum be_role role, struct session **s_r, struct err *e)
+{
+	unsigned i = slot_of(role);
+	struct backend *b = role == BE_SEND ? x->w->send : x->w->mail;
+	enum be_result r;
+
+	if (!b) {
+		err_set(e, ERR_UNSUPPORTED, "no backend serves this");
+		return BE_PERM;
+	}
+	if (x->session[i]) {
+		*s_r = x->session[i];
+		return BE_OK;
+	}
+	r = pool_get(x->w->pool, b, &x->cred, x->rq->deadline_ms, &x->session[i], e);
+	if (r == BE_PERM && e->code == ERR_AUTH) {
+		auth_forget(x->w->auth, x->cred.user);
+		x->v->drop_user = true;
+	}
+	*s_r = x->session[i];
+	return r;
+}
+
+enum be_result exchange_result(struct exchange *x, enum be_role role, enum be_result r)
+{
+	if (r == BE_TEMP)
+		x->worst[slot_of(role)] = r;
+	return r;
+}
+
+static void return_sessions(struct exchange *x)
+{
+	for (int i = 0; i < 2; i++)
+		if (x->session[i])
+			pool_put(x->w->pool, &x->session[i], x->worst[i]);
+}
+
+void exchange_crash_point(struct exchange *x, const char *name)
+{
+	if (x->w->crash_point)
+		x->w->crash_point(x->w->crash_self, name);
+}
+
+void exchange_take(struct exchange *x)
+{
+	struct device *d = x->dev;
+
+	if (d->holder == x->w->instance)
+		return;
+	x->took = d->holder != 0;
+	d->holder = x->w->instance;
+	d->epoch++;
+	device_touch(d, DEVICE_HOLDER);
+}
+
+struct synckey_scope exchange_scope(struct exchange *x, struct slice collection)
+{
+	return (struct synckey_scope){ auth_secret(x->w->auth), x->dev->user, x->dev->id, collection };
+}
+
+/* --- folders ------------------------------------------------------------------ */
+
+enum be_result exchange_refresh_folders(struct exchange *x, struct err *e)
+{
+	struct folder_map *m = exchange_folders(x, e);
+	size_t n, max = (size_t)settings_int(x->w->settings, "limits.folders");
+	struct be_folder *f;
+	struct session *s;
+	enum be_result r;
+
+	if (!m)
+		return BE_PERM;
+	r = exchange_session(x, BE_MAIL, &s, e);
+	if (r == BE_OK)
+		r = exchange_result(x, BE_MAIL, s->ops->folders(s, x->a, &f, &n, e));
+	if (r == BE_OK)
+		folder_map_refresh(x->a, m, f, n < max ? n : max);
+	return r;
+}
+
+struct folder *exchange_folder(struct exchange *x, struct slice id, struct err *e)
+{
+	struct folder_map *m = exchange_folders(x, e);
+	struct folder *f;
+
+	if (!m)
+		return NULL;
+	f = folder_by_id(m, id);
+	/* The record may be lost or older than the phone: ids derive from paths, so
+	 * the backend's list brings the same ones back. */
+	if (!f && id.len == FOLDER_ID_LEN && exchange_refresh_folders(x, e) != BE_OK)
+		return NULL;
+	if (!f)
+		f = folder_by_id(m, id);
+	if (!f)
+		err_set(e, ERR_NOT_FOUND, "no folder of that id");
+	return f;
+}
+
+/* --- authentication ------------------------------------------------------------- */
+
+static bool refuse_login(struct exchange *x, const char *why)
+{
+	reply_http(x, 401);
+	err_set(&x->v->err, ERR_AUTH, "%s", why);
+	return false;
+}
+
+static bool ask_backend(struct exchange *x, const struct auth_ask *ask)
+{
+	struct session *s;
+	struct err e;
+	enum be_result r = exchange_session(x, BE_MAIL, &s, &e);
+
+	if (r == BE_OK) {
+		auth_learn(x->w->auth, ask, true);
+		return true;
+	}
+	if (r == BE_PERM && e.code == ERR_AUTH) {
+		auth_learn(x->w->auth, ask, false);
+		metric_add(M_auth_failures_total, 1);
+		return refuse_login(x, "user name or password is wrong");
+	}
+	reply_fail(x, &e);
+	return false;
+}
+
+static bool authenticate(struct exchange *x)
+{
+	struct request *r = x->rq;
+	struct auth_ask ask;
+	int64_t retry_ms = 0;
+
+	if (r->kind == REQUEST_CHECK) {
+		x->cred = r->parked->cred;
+		x->cred.user = r->user;
+		return true;
+	}
+	if (!r->has_auth)
+		return refuse_login(x, "no credentials");
+	if (!auth_canonical(r->arena, x->w->settings, r->login, &r->user, &x->cred.login))
+		return refuse_login(x, "no legal user name");
+	x->cred.user = r->user;
+	x->cred.password = r->password;
+	ask = (struct auth_ask){ r->user, r->password, r->query.device_id, r->peer };
+	switch (auth_recall(x->w->auth, &ask, &retry_ms)) {
+	case AUTH_KNOWN:
+		metric_add(M_auth_cached_total, 1);
+		return true;
+	case AUTH_ASK_BACKEND:
+		return ask_backend(x, &ask);
+	case AUTH_THROTTLED:
+		break;
+	}
+	metric_add(M_auth_throttled_total, 1);
+	reply_http(x, 503);
+	reply_header(x, "Retry-After", arena_printf(x->a, "%lld", (long long)(retry_ms + 999) / 1000));
+	err_set(&x->v->err, ERR_THROTTLED, "too many wrong passwords");
+	return false;
+}
+
+/* --- what was asked --------------------------------------------------------------- */
+
+static bool bad(struct exchange *x, int status, const char *why)
+{
+	reply_status(x, status);
+	err_set(&x->v->err, ERR_BAD_REQUEST, "%s", why);
+	return false;
+}
+
+static bool know_version(struct exchange *x)
+{
+	int v = x->rq->version;
+
+	if (v >= EAS_10 && v <= EAS_141)
+		return true;
+	reply_http(x, 400);
+	reply_header(x, "MS-ASProtocolVersions", version_list(x->a));
+	err_set(&x->v->err, ERR_BAD_REQUEST, "protocol version %d is not served", v);
+	return false;
+}
+
+static bool know_command(struct exchange *x)
+{
+	enum eas_command id = x->rq->query.command;
+
+	if (x->rq->kind == REQUEST_CHECK)
+		id = x->rq->parked->kind == PARK_PING ? EAS_CMD_PING : EAS_CMD_SYNC;
+	if (id == EAS_CMD_NONE) {
+		reply_http(x, 400);
+		err_set(&x->v->err, ERR_BAD_REQUEST, "no command");
+		return false;
+	}
+	x->wire = command_find(id);
+	x->handler = handler_find(id);
+	if (!x->handler) {
+		x->wire = NULL;
+		reply_http(x, 501);
+		err_set(&x->v->err, ERR_UNSUPPORTED, "command is not served: %.*s", SARG(x->rq->query.command_text));
+		return false;
+	}
+	if (x->rq->version >= (int)x->wire->first && x->rq->version <= (int)x->wire->last)
+		return true;
+	return bad(x, 138, "command is not part of this protocol version");
+}
+
+static bool know_device(struct exchange *x)
+{
+	struct request *r = x->rq;
+
+	if (r->kind == REQUEST_CHECK) {
+		r->query.device_id = r->parked->device_id;
+		r->query.device_type = r->parked->device_type;
+		r->version = r->parked->version;
+		return true;
+	}
+	if (r->query.device_id.len == 0 || r->query.device_id.len > QUERY_MAX_DEVICE_ID)
+		return bad(x, 108, "device id is missing or too long");
+	if (r->query.device_type.len == 0)
+		return bad(x, 109, "device type is missing");
+	return true;
+}
+
+static bool know_body(struct exchange *x)
+{
+	struct request *r = x->rq;
+	bool wants_wbxml = x->wire->request && x->wire->body && r->version >= (int)x->wire->body;
+
+	if (r->kind == REQUEST_CHECK)
+		return true;
+	if (r->body_kind == BODY_BAD)
+		return bad(x, r->report && r->report->wrong_root ? 103 : r->report ? 102 : 101, "body cannot be read");
+	if (r->body_kind == BODY_DECODED && (!wants_wbxml || !r->decoded))
+		return bad(x, 103, "body is not of this command");
+	if (r->body_kind == BODY_RFC822 && wants_wbxml)
+		return bad(x, 101, "body is not WBXML");
+	if (r->body_kind == BODY_NONE && x->wire->request && !(x->handler->flags & CMD_EMPTY_BODY))
+		return bad(x, wants_wbxml ? 103 : 101, "body is missing");
+	return true;
+}
+
+/* --- the story ---------------------------------------------------------------------- */
+
+static bool load(struct exchange *x)
+{
+	struct err e;
+
+	if (x->handler->want)
+		x->handler->want(x);
+	if (records_load(x, &e) == 0)
+		return true;
+	reply_fail(x, &e);
+	return false;
+}
+
+/* A parked one whose device another server, or a newer Ping there, has taken. */
+static bool superseded(struct exchange *x)
+{
+	if (x->rq->kind != REQUEST_CHECK || x->rq->parked->session == x->dev->epoch)
+		return false;
+	if (x->rq->parked->kind == PARK_PING)
+		reply_status(x, 3);
+	else
+		reply_empty(x);
+	return true;
+}
+
+static void run(struct exchange *x)
+{
+	struct request *r = x->rq;
+
+	if (r->kind == REQUEST_HTTP)
+		device_seen(x->dev, r->query.device_type, r->user_agent, r->version, clock_wall(x->w->clock));
+	if (!gate_pass(x) || superseded(x))
+		return;
+	crash_begin(x->w->ring, r->user, x->dev->id, x->wire->name, r->rid);
+	if (r->kind == REQUEST_CHECK)
+		x->handler->check(x);
+	else
+		x->handler->run(x);
+	crash_end(x->w->ring);
+}
+
+static void settle(struct exchange *x)
+{
+	struct err e = { ERR_NONE, "" };
+	bool found_wipe = false;
+
+	if (records_finish(x, &found_wipe, &e) < 0) {
+		reply_fail(x, &e);
+	} else if (found_wipe) {
+		/* The order came while the command ran: its answer stays here. */
+		gate_pass(x);
+	}
+	if (x->v->kind == VERDICT_PARK)
+		x->v->park->session = x->dev->epoch;
+	if (x->took) {
+		struct slice json = arena_printf(x->a, "{\"taken\":%llu}", (unsigned long long)x->dev->epoch);
+
+		if (store_publish(x->w->store, x->rq->user, json, false, &e) < 0)
+			LOG_W("taken_not_told", L_S("user", x->rq->user), L_S("dev", x->dev->id), L_ERR(&e));
+	}
+}
+
+static void command(struct exchange *x)
+{
+	if (!know_device(x) || !know_version(x) || !know_command(x) || !know_body(x) || !load(x))
+		return;
+	run(x);
+	if (!x->answered)
+		reply_http(x, 500);
+	settle(x);
+}
+
+static void options(struct exchange *x)
+{
+	reply_http(x, 200);
+	reply_header(x, "MS-Server-ActiveSync", S("14.1"));
+	reply_header(x, "MS-ASProtocolVersions", version_list(x->a));
+	reply_header(x, "MS-ASProtocolCommands", command_list(x->a));
+	reply_header(x, "Public", S("OPTIONS,POST"));
+	reply_header(x, "Allow", S("OPTIONS,POST"));
+}
+
+static void dispatch(struct exchange *x)
+{
+	struct request *r = x->rq;
+
+	if (!authenticate(x))
+		return;
+	if (r->kind == REQUEST_HTTP && r->method == HTTP_M_OPTIONS) {
+		options(x);
+		return;
+	}
+	if (r->kind == REQUEST_HTTP && (r->method == HTTP_M_GET || r->method == HTTP_M_HEAD) &&
+	    r->query.command != EAS_CMD_GET_ATTACHMENT) {
+		info_page(x);
+		return;
+	}
+	command(x);
+	if (x->v->kind == VERDICT_REPLY && x->v->http_status < 500)
+		reply_header(x, "MS-Server-ActiveSync", S("14.1"));
+}
+
+static const char *method_name(enum http_method m)
+{
+	static const char *const name[] = { "GET", "HEAD", "POST", "OPTIONS" };
+
+	return name[m];
+}
+
+static void log_request(struct exchange *x)
+{
+	struct verdict *v = x->v;
+	struct request *r = x->rq;
+	static const char *const verdict[] = { "reply", "park", "fail" };
+	const char *cmd = x->wire ? x->wire->name : method_name(r->method);
+	enum log_level level = v->err.code == ERR_NONE || v->err.code == ERR_AUTH ? LOG_INFO : LOG_WARN;
+
+	if (r->kind == REQUEST_CHECK && v->kind == VERDICT_PARK)
+		level = LOG_DEBUG;
+	LOG_AT(level, "request", L_Z("cmd", cmd), L_S("user", r->user), L_S("dev", r->query.device_id),
+	       L_I("rid", r->rid), L_I("v", r->version), L_S("peer", r->peer),
+	       L_I("ms", clock_now(x->w->clock) - r->received_ms), L_I("in", r->raw ? blob_size(r->raw) : 0),
+	       L_I("out", v->body ? blob_size(v->body) : 0), L_I("items_in", v->items_in), L_I("items", v->items_out),
+	       L_Z("verdict", verdict[v->kind]), L_I("http", v->http_status), L_I("status", v->status),
+	       L_Z("err", v->err.code == ERR_NONE ? "" : err_name(v->err.code)), L_Z("reason", v->err.text),
+	       L_Z("do", v->err.code == ERR_NONE ? "" : err_advice(v->err.code)));
+}
+
+void exchange_run(struct work *w, struct request *r, struct verdict *v_r)
+{
+	struct exchange x = { .w = w, .rq = r, .v = v_r, .a = r->arena };
+
+	ASSERT_WORKER();
+	memset(v_r, 0, sizeof(*v_r));
+	dispatch(&x);
+	records_release(&x);
+	return_sessions(&x);
+	/* A login that turned out wrong in the middle of a command. */
+	if (v_r->drop_user && v_r->err.code == ERR_AUTH)
+		reply_http(&x, 401);
+	metric_add(M_requests_total, 1);
+	if (v_r->http_status >= 400 || v_r->err.code != ERR_NONE)
+		metric_add(M_requests_failed_total, 1);
+	log_request(&x);
+}
