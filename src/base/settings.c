@@ -487,3 +487,36 @@ int64_t settings_client_num(const struct settings *s, size_t row, const char *co
 
 	return v->origin ? v->num : absent;
 }
+
+const char *settings_client_origin(const struct settings *s, size_t row, const char *column)
+{
+	return client_value(s, row, column)->origin;
+}
+
+void settings_each_user(const struct settings *s,
+			void (*fn)(void *arg, struct slice user, const struct setting *row, struct slice text, const char *origin),
+			void *arg)
+{
+	for (size_t i = 0; i < s->n_users; i++)
+		fn(arg, s->users[i].user, s->users[i].row, s->users[i].v.text, s->users[i].v.origin);
+}
+
+void settings_keep_restart(struct settings *s, const struct settings *old, void (*fn)(void *arg, const char *key), void *arg)
+{
+	struct err e;
+
+	for (size_t i = 0; i < s->rows; i++) {
+		const struct value *was = &old->values[i];
+		struct value v = { .num = 0 };
+		int r;
+
+		if (s->table[i].flags & SETTING_LIVE || slice_eq(s->values[i].text, was->text))
+			continue;
+		fn(arg, s->table[i].name);
+		r = was->items ? parse_items(s->arena, &s->table[i], was->items, was->n_items, &v, &e)
+			       : parse_value(s->arena, &s->table[i], was->text, &v, &e);
+		ASSERT(r == 0); /* it was legal before */
+		v.origin = was->origin ? arena_str(s->arena, slice_str(was->origin)) : NULL;
+		s->values[i] = v;
+	}
+}

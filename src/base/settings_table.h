@@ -70,6 +70,14 @@ int settings_client_set(struct settings *s, size_t row, struct slice column, str
 const char *settings_origin(const struct settings *s, const char *key);
 struct slice settings_text(const struct settings *s, const char *key);
 
+/* Overrides in the order they came: policy.users."user".key. */
+void settings_each_user(const struct settings *s,
+			void (*fn)(void *arg, struct slice user, const struct setting *row, struct slice text, const char *origin),
+			void *arg);
+const char *settings_client_origin(const struct settings *s, size_t row, const char *column); /* NULL: not given */
+/* A reload: keys without SETTING_LIVE get the value of old back; fn for each that differed. */
+void settings_keep_restart(struct settings *s, const struct settings *old, void (*fn)(void *arg, const char *key), void *arg);
+
 /* Values as text. -1 ERR_CONFIG. */
 int setting_parse_ms(struct slice text, int64_t *ms_r, struct err *e);
 int setting_parse_size(struct slice text, int64_t *bytes_r, struct err *e);
