@@ -1,6 +1,9 @@
-# Build of zpushd. One static library a room; the arrows between the rooms are
-# the link order below. SAN=address|thread builds the same tree instrumented
-# in a directory of its own (build/address, build/thread).
+# Build of zpushd; `make help` lists what it can do. One static library a room.
+# SAN=address|thread|fuzz builds the same tree instrumented in a directory of
+# its own (build/address, ...). Targets that need packages call themselves
+# again after installing, because the flags below ask pkg-config.
+
+.DEFAULT_GOAL := all
 
 CC      ?= gcc
 CXX     ?= g++
@@ -14,7 +17,8 @@ PKGS    := libuv hiredis sqlite3 libxml-2.0
 CPPFLAGS += -I. -Isrc -D_GNU_SOURCE -I/usr/share/include/llhttp \
 	    $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
 OPT     ?= -O2
-WARN    := -Wall -Wextra -Wshadow -Wno-unused-parameter $(if $(CI),-Werror)
+# -Werror with the one compiler whose warnings we know.
+WARN    := -Wall -Wextra -Wshadow -Wno-unused-parameter $(if $(CI),$(if $(filter fuzz,$(SAN)),,-Werror))
 CFLAGS  += -std=c11 $(OPT) -g -fno-omit-frame-pointer $(WARN) $(SANFLAGS)
 CXXFLAGS += -std=c++17 $(OPT) -g $(WARN) $(SANFLAGS)
 LDFLAGS += $(SANFLAGS)
@@ -23,6 +27,7 @@ LDLIBS  += -letpan -lmbedtls -lmbedx509 -lmbedcrypto \
 
 SANFLAGS_address := -fsanitize=address,undefined -fno-sanitize-recover=undefined
 SANFLAGS_thread  := -fsanitize=thread
+SANFLAGS_fuzz    := -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined
 SANFLAGS := $(SANFLAGS_$(SAN))
 
 # Rooms: library name = its sources.
@@ -42,7 +47,7 @@ LINK := -Wl,--start-group $(LIBS) $(B)/libllhttp.a $(B)/libconfig.a -Wl,--end-gr
 HELP := $(patsubst %,$(B)/%.o,$(filter-out tests/unit/test_%,$(wildcard tests/unit/*.c)))
 UNIT := $(patsubst tests/unit/%.c,$(B)/tests/unit/%,$(wildcard tests/unit/test_*.c))
 
-all: $(B)/zpushd $(if $(wildcard bench/*.c),$(B)/zpush-bench)
+all: $(if $(wildcard src/main.c),$(B)/zpushd) $(if $(wildcard bench/*.c),$(B)/zpush-bench)
 
 define room
 $(B)/lib$(1).a: $(call obj,$(SRC_$(1)))
@@ -72,13 +77,86 @@ $(B)/zpush-bench: $(patsubst %,$(B)/%.o,$(wildcard bench/*.c)) $(LIBS) $(B)/libl
 $(B)/tests/unit/%: $(B)/tests/unit/%.c.o $(HELP) $(LIBS) $(B)/libllhttp.a $(B)/libconfig.a
 	$(Q)$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) $(LINK)
 
-# Unit tests only; `make check` and `make test` are in tests/run.
+FUZZ := $(patsubst tests/fuzz/%.c,$(B)/tests/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
+$(B)/tests/fuzz/%: $(B)/tests/fuzz/%.c.o $(LIBS) $(B)/libllhttp.a $(B)/libconfig.a
+	$(Q)$(CC) $(LDFLAGS) -fsanitize=fuzzer -o $@ $< $(LINK)
+
+unit-build: $(UNIT)
+fuzz-programs: $(FUZZ)
+
+# --- what people type ------------------------------------------------------------
+
+AGAIN = +@$(MAKE) --no-print-directory -s -j$(JOBS)
+JOBS ?= $(shell nproc)
+NEED_BUILD = @deps/install.sh runtime build
+NEED_TEST  = @deps/install.sh runtime build test
+
+## run: install what is missing, build, start on the embedded default
+run:
+	$(NEED_BUILD)
+	$(AGAIN) all
+	@exec build/zpushd -c zpushd.toml
+
+## check: the minute-long part of the tests
+check:
+	$(NEED_TEST)
+	@tests/run check
+
+## test: all tests, with real Dovecot, Redis and Postfix on free ports
+test:
+	$(NEED_TEST)
+	@tests/run test
+
+## demo: a simulated phone provisions, syncs and is pushed a real mail
+demo:
+	$(NEED_TEST)
+	$(AGAIN) all
+	@/usr/bin/python3 tests/demo.py
+
+## dev: Dovecot, Redis, SMTP and the address-sanitizer zpushd until Ctrl-C
+dev:
+	$(NEED_TEST)
+	$(AGAIN) SAN=address all
+	@/usr/bin/python3 tests/dev.py
+
+## unit: the unit tests alone (SAN=address or SAN=thread: instrumented)
 unit: $(UNIT)
 	@set -e; for t in $(UNIT); do $$t; done
 
+## asan, tsan: the unit tests under address+undefined, thread sanitizer
+asan tsan:
+	$(NEED_TEST)
+	@tests/run $(if $(filter asan,$@),address,thread)
+
+## fuzz: every fuzz target for FUZZ_SECONDS (60)
+fuzz:
+	$(NEED_TEST)
+	@FUZZ_SECONDS=$${FUZZ_SECONDS:-60} tests/run fuzz
+fuzz-build:
+	$(AGAIN) SAN=fuzz CC=clang CXX=clang++ CCACHE= fuzz-programs
+
+PREFIX     ?= /usr/local
+SYSCONFDIR ?= $(if $(filter /usr,$(PREFIX)),/etc,$(PREFIX)/etc)
+
+## install: programs, zpushd.toml, systemd unit, examples (PREFIX, DESTDIR)
+install: all
+	install -D -m 755 build/zpushd $(DESTDIR)$(PREFIX)/bin/zpushd
+	$(if $(wildcard bench/*.c),install -D -m 755 build/zpush-bench $(DESTDIR)$(PREFIX)/bin/zpush-bench)
+	test -e $(DESTDIR)$(SYSCONFDIR)/zpushd/zpushd.toml || \
+		install -D -m 644 zpushd.toml $(DESTDIR)$(SYSCONFDIR)/zpushd/zpushd.toml
+	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system $(DESTDIR)$(PREFIX)/share/doc/zpushd
+	sed 's,/usr/bin/zpushd,$(PREFIX)/bin/zpushd,; s,/etc/zpushd,$(SYSCONFDIR)/zpushd,' deps/zpushd.service \
+		>$(DESTDIR)$(PREFIX)/lib/systemd/system/zpushd.service
+	cp -r README.md deps/dovecot deps/haproxy deps/redis deps/compose $(DESTDIR)$(PREFIX)/share/doc/zpushd/
+
+## clean: remove build/ (never data/)
 clean:
 	rm -rf build
 
-.PHONY: all unit clean
+## help: this list
+help:
+	@sed -n 's/^## //p' $(firstword $(MAKEFILE_LIST)) | awk -F': ' '{ printf "make %-12s %s\n", $$1, $$2 }'
+
+.PHONY: all unit unit-build fuzz-programs run check test demo dev asan tsan fuzz fuzz-build install clean help
 .SECONDARY:
--include $(shell find build -name '*.d' 2>/dev/null)
+-include $(shell find $(B) -name '*.d' 2>/dev/null)

@@ -150,7 +150,7 @@ class Service:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.process.pid, signal.SIGKILL)
         if status is None:
-            status = self.process.wait(timeout)
+            status = self.process.wait(10)
         self.process = None
         return status
 

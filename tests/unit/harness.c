@@ -5,7 +5,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <time.h>
 #include <unistd.h>
+
+/* Cases slower than this are named with their time; tests/run lists them. */
+#define SLOW_MS 20
 
 static struct test_case *first, **last = &first;
 static jmp_buf out;
@@ -90,8 +94,17 @@ struct slice test_file(const char *path)
 	return slice(p, (size_t)n);
 }
 
+static long now_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
 int main(int argc, char **argv)
 {
+	static long start;
 	static int passed, failed, skips; /* static: survive the longjmp */
 	static struct test_case *c;
 
@@ -102,11 +115,14 @@ int main(int argc, char **argv)
 		if (argc > 1 && !strstr(c->name, argv[1]))
 			continue;
 		arena = arena_new();
+		start = now_ms();
 		rc = setjmp(out);
 		if (rc == 0)
 			c->run();
 		if (rc == 0) {
 			passed++;
+			if (now_ms() - start >= SLOW_MS)
+				printf("ok   %s (%ld ms)\n", c->name, now_ms() - start);
 		} else if (rc == 1) {
 			failed++;
 			printf("FAIL %s\n", c->name);
