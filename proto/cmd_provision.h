@@ -55,7 +55,9 @@ extern const struct schema provision_reply_schema;
 
 /* The wap-provisioningdoc of a 2.5 device, in the arena. */
 struct slice policy_wap_xml(struct arena *a, const struct policy *p);
-/* policy_find("MaxAttachmentSize") -> its member; NULL when there is no such element. */
+/* "MaxAttachmentSize" -> its row (bounds, kind, first version) and its member;
+ * NULL when there is no such element (policy_member: or it is a list). */
+const struct field *policy_field(struct slice element);
 struct num *policy_member(struct policy *p, struct slice element);
 
 #endif

@@ -1,6 +1,6 @@
 /* cmd_settings.h - Settings (MS-ASCMD 2.2.1.18), and DeviceInformation, which
- * 14.1 also carries inside Provision. Replies stand in request order: set the
- * parts of the reply and `order`. */
+ * 14.1 also carries inside Provision. Replies stand in request order: copy
+ * `order` of the request into the reply. */
 #ifndef PROTO_CMD_SETTINGS_H
 #define PROTO_CMD_SETTINGS_H
 
@@ -32,6 +32,7 @@ struct oof {
 
 struct settings_request {
 	struct oof *oof;
+	tag_list order;              /* of the parts, as sent */
 	struct {
 		struct num has, set;
 		struct slice password;
@@ -42,7 +43,7 @@ struct settings_request {
 };
 extern const struct schema settings_request_schema;
 /* settings:DeviceInformation by itself (Provision). */
-extern const struct schema device_information_schema;
+extern const struct schema device_information_schema, device_information_status_schema;
 
 struct settings_account {            /* 14.1 */
 	struct slice account_id, account_name, user_display_name;
@@ -68,10 +69,16 @@ struct settings_oof_reply {
 struct settings_status {
 	struct num status;
 };
+struct settings_rights {             /* 14.1 */
+	struct num status, get;
+	struct num templates;        /* empty list of templates; needed with get */
+};
 struct settings_reply {
 	struct num status;
+	tag_list order;              /* copy of the request's */
 	struct settings_oof_reply *oof;
-	struct settings_status *device_password, *device, *rights_management;
+	struct settings_status *device_password, *device;
+	struct settings_rights *rights_management;
 	struct settings_user_information *user_information;
 };
 extern const struct schema settings_reply_schema;

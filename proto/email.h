@@ -1,7 +1,7 @@
 /* email.h - the Email class whole (MS-ASEMAIL), 2.5 to 14.1: one table row an
  * element in email.c. Body, attachments and NativeBodyType are in struct item.
- * A client may write Read, Flag, Categories and (14.0) UmUserNotes; what else a Change
- * holds, and what breaks a rule, is recorded in the item's problem (status 6). */
+ * A client may write Read, Flag and Categories; a value or rule that is broken
+ * is recorded in the problem of the Sync command that carries the item (status 6). */
 #ifndef PROTO_EMAIL_H
 #define PROTO_EMAIL_H
 
@@ -67,8 +67,9 @@ struct email {
 
 extern const struct schema email_schema, email_flag_schema;
 
-/* May a client send this in a Change (add: in an Add)? Sets *p: PROBLEM_READ_ONLY
- * for a member that the server owns. */
+/* A Change by a client: sets *p (PROBLEM_READ_ONLY) when it holds Sender,
+ * ConversationId, ConversationIndex or UmUserNotes. What else it may not write
+ * is to be ignored: rows without FIELD_CLIENT. */
 void email_check_write(const struct email *m, struct field_problem *p);
 
 #endif

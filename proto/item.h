@@ -67,7 +67,6 @@ struct item {
 	struct num total;
 	struct data data;
 	struct num part;
-	struct field_problem problem;
 };
 
 /* The members of `it` into the open element (ApplicationData, Properties), in

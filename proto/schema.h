@@ -19,6 +19,7 @@
 #include "proto/wbxml.h"
 
 enum eas_version {
+	EAS_ANY = 0, /* not known: every row counts, see decode_report.oldest */
 	EAS_10 = 10, EAS_20 = 20, EAS_21 = 21, EAS_25 = 25,
 	EAS_120 = 120, EAS_121 = 121, EAS_140 = 140, EAS_141 = 141,
 	EAS_160 = 160, EAS_161 = 161,
@@ -67,6 +68,13 @@ struct data {
 typedef LIST_OF(struct slice) str_list;
 typedef LIST_OF(uint16_t) tag_list;
 
+/* Elements named in a container (Supported, Schema). */
+struct tag_set {
+	bool has; /* the container stood there, maybe empty */
+	tag_list tags;
+};
+bool tag_set_has(const struct tag_set *t, uint16_t tag);
+
 /* --- what was wrong ------------------------------------------------------ */
 
 enum problem_kind {
@@ -112,10 +120,11 @@ enum field_kind {
 	FIELD_DATE,  /* struct date; both forms read, the dashed one written */
 	FIELD_DATEC, /* struct date; both read, compact 20200101T000000Z written */
 	FIELD_OBJ,   /* pointer to a struct of .sub */
-	FIELD_INTO,  /* wrapper element: its children land in the same struct; struct num says present */
+	FIELD_INTO,  /* wrapper: its children land in the same struct; struct num says present (written
+	              * also when only a child is given) */
 	FIELD_LIST,  /* repeated element: LIST_OF(struct of .sub); several tags may feed one list */
 	FIELD_STRS,  /* repeated text element: str_list */
-	FIELD_TAGS,  /* container whose children are only named: tag_list, presence in the num in front */
+	FIELD_TAGS,  /* container whose children are only named: struct tag_set */
 	FIELD_DATA,  /* struct data; spills */
 	FIELD_BIN,   /* struct slice of raw bytes; opaque on the wire, base64 text also read */
 	FIELD_B64,   /* struct slice of raw bytes; base64 text on the wire */
@@ -155,6 +164,8 @@ struct schema {
 	uint16_t size;        /* of the struct */
 	uint16_t tag_off;     /* uint16_t member that records the element's tag, or NO_MEMBER */
 	uint16_t problem_off; /* struct field_problem member, or NO_MEMBER */
+	uint16_t order_off;   /* tag_list member that keeps the order of the children, 0: none; on
+			       * encoding that order comes first (Settings answers in request order) */
 	uint16_t n;
 	const struct field *fields;
 	/* Rules between members; on close of the element, optional. */
@@ -201,12 +212,6 @@ struct schema {
 #define F_ITEM(S_, tag_, m_, first_, last_, ...) \
 	FIELD_ROW(S_, tag_, m_, FIELD_ITEM, first_, last_, FIELD_IS(S_, m_, struct item *), ##__VA_ARGS__)
 
-/* Elements named in a container (Supported, Schema). */
-struct tag_set {
-	bool has; /* the container stood there, maybe empty */
-	tag_list tags;
-};
-bool tag_set_has(const struct tag_set *t, uint16_t tag);
 
 #define SCHEMA_(S_, tag_, fields_, tag_off_, problem_off_, ...) \
 	{ .tag = (tag_), .size = sizeof(S_), .fields = (fields_), \
@@ -221,6 +226,12 @@ bool tag_set_has(const struct tag_set *t, uint16_t tag);
 
 /* Is the field given in obj? */
 bool field_given(const struct field *f, const void *obj);
+/* Ghosting (MS-ASCMD Supported): does a Change that holds `obj` delete this
+ * member by leaving it out? Only ghostable ones: without a Supported list each
+ * omitted one, with it the listed ones. */
+bool field_omitted_deletes(const struct field *f, const void *obj, const struct tag_set *supported);
+/* Row of a tag in a version (EAS_ANY: the first); NULL when there is none. */
+const struct field *schema_find(const struct schema *s, uint16_t tag, enum eas_version v);
 
 /* --- decode --------------------------------------------------------------- */
 
@@ -245,14 +256,16 @@ struct decoder {
 	struct decode_frame frame[DECODE_DEPTH];
 	uint32_t depth, skip;
 	const struct field *field; /* scalar or tag container being read */
-	uint32_t too_long;
+	char *field_obj;           /* the struct it belongs to */
+	bool too_long, stray;      /* past max_len; a child inside a scalar */
+	size_t arena_start;
 	char small[64];            /* numbers and dates */
 	size_t value_len, value_cap;
 	char *value;
 };
 
 /* `arena`, `report` (zeroed here) are borrowed and must outlive the structs.
- * `limits` NULL: defaults. Where the version is not known decode with EAS_MAX
+ * `limits` NULL: defaults. Where the version is not known decode with EAS_ANY
  * and read report->oldest. */
 void decode_begin(struct decoder *d, const struct schema *root, enum eas_version version,
 		  struct arena *arena, struct decode_report *report, const struct wbxml_limits *limits);
