@@ -7,7 +7,7 @@
 #ifndef PROTO_CHARSET_H
 #define PROTO_CHARSET_H
 
-#include "base/arena.h"
+#include "proto/utf8.h"
 
 enum transfer { /* Content-Transfer-Encoding */
 	TRANSFER_7BIT,
@@ -20,31 +20,6 @@ enum transfer { /* Content-Transfer-Encoding */
 
 /* Of a header value or a BODYSTRUCTURE string, any case; unknown: 8BIT. */
 enum transfer transfer_parse(struct slice name);
-
-/* A run of bytes that grows in an arena up to a limit; past it bytes are
- * dropped and `full` is set. `total` counts all bytes ever offered. */
-struct bytes {
-	struct arena *arena;
-	char *p;
-	size_t n, cap, limit;
-	uint64_t total;
-	bool full;
-};
-
-void bytes_init(struct bytes *b, struct arena *a, size_t limit_bytes);
-void bytes_add(struct bytes *b, const void *p, size_t n);
-static inline void bytes_slice(struct bytes *b, struct slice s)
-{
-	bytes_add(b, s.ptr, s.len);
-}
-static inline void bytes_char(struct bytes *b, char c)
-{
-	bytes_add(b, &c, 1);
-}
-static inline struct slice bytes_get(const struct bytes *b)
-{
-	return (struct slice){ b->p, b->n };
-}
 
 /* -- transfer decoding, streaming -- any split of the input gives the same
  * output. Junk in base64 is skipped; a broken =XX of quoted-printable stays as
@@ -88,18 +63,5 @@ const char *charset_iconv_name(struct slice name);
 /* Windows code page number for InternetCPID: 65001 utf-8, 28591 iso-8859-1,
  * 20127 us-ascii ...; 0 when unknown. */
 unsigned charset_codepage(struct slice name);
-
-/* -- UTF-8 -- */
-
-bool utf8_valid(struct slice s);          /* well-formed */
-bool utf8_clean(struct slice s);          /* valid in the sense above */
-/* Makes it so; the input itself when it is clean already. */
-struct slice utf8_make_clean(struct arena *a, struct slice s);
-/* At most n bytes, cut at a character boundary. */
-struct slice utf8_cut(struct slice s, size_t n_bytes);
-/* At most n characters (code points). */
-struct slice utf8_cut_chars(struct slice s, size_t n_chars);
-size_t utf8_chars(struct slice s);
-void utf8_put(struct bytes *out, uint32_t code_point); /* not encodable: U+FFFD */
 
 #endif

@@ -1,7 +1,7 @@
 /* header.h - RFC 5322 header blocks: fields, folding, encoded words (RFC 2047),
  * parameters (RFC 2045, 2231), and the facts of a mail's head in one struct.
  * Pure, any thread, iterative, linear. Tolerates LF and CRLF, NULs, 8-bit
- * bytes, lines without colon (skipped), blocks without a blank line at the end.
+ * bytes, a line without colon (ends the block), blocks without a blank line at the end.
  * All result strings are clean UTF-8 (charset.h) in the arena. */
 #ifndef PROTO_HEADER_H
 #define PROTO_HEADER_H
@@ -20,8 +20,11 @@ struct header_field {
 	struct slice line;  /* whole field with its line end(s) */
 };
 
-/* Next field of a block; false at the blank line or the end. *rest advances. */
+/* Next field of a block; false at the blank line, at a line that is no field,
+ * or at the end. *rest advances. Lines "From " in front (mbox) are skipped. */
 bool header_next(struct slice *rest, struct header_field *f_r);
+bool header_is_field(struct slice line);
+bool header_is_envelope(struct slice line); /* "From " and ">From " of mbox files */
 /* First field of that name (any case), or false. */
 bool header_find(struct slice block, struct slice name, struct header_field *f_r);
 /* Offset of the first byte behind the blank line of a mail; its length if none. */

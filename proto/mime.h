@@ -39,6 +39,7 @@ struct mime_part {
 	uint64_t decoded_size;         /* estimate from the encoding; exact for 7bit, 8bit, binary */
 	uint32_t lines;
 	int parent, child, next;       /* index or MIME_NONE */
+	int last_child;
 	int depth;
 	/* What stands in IMAP's BODY[...] to get the encoded body: "1", "2.1.3";
 	 * "TEXT" or "2.TEXT" for a multipart that is a whole message. */
@@ -80,6 +81,9 @@ void mime_finish(struct mime_tree *t);
 
 /* -- looking -- */
 
+/* Next part in reading order; MIME_NONE at the end. */
+enum mime_walk { MIME_INTO, MIME_OVER };
+int mime_next(const struct mime_tree *t, int part, enum mime_walk how);
 bool mime_is(const struct mime_part *p, const char *type, const char *subtype /* NULL: any */);
 static inline bool mime_is_multipart(const struct mime_part *p)
 {
