@@ -1,25 +1,13 @@
 /* commands.c - commands.def as a table. Pure, any thread; constant data only. */
 #include "proto/commands.h"
 
-/* Names from the list of all commands, by code. */
-static const char *const names[] = {
-#define X(id, code, name) [code] = name,
-	EAS_COMMANDS(X)
-#undef X
-};
-
 static const struct command rows[] = {
-#define COMMAND(id_, root_, status_, request_, first_, last_, body_) \
-	{ .id = EAS_CMD_##id_, .root = (root_), .status = (status_), .request = (request_), \
+#define COMMAND(id_, name_, root_, status_, request_, first_, last_, body_) \
+	{ .id = EAS_CMD_##id_, .name = (name_), .root = (root_), .status = (status_), .request = (request_), \
 	  .first = (first_), .last = (last_), .body = (body_) },
 #include "proto/commands.def"
 #undef COMMAND
 };
-
-const char *command_name(const struct command *c)
-{
-	return names[c->id];
-}
 
 const struct command *command_at(size_t i)
 {
@@ -41,7 +29,7 @@ int encode_status_reply(struct blob *out, const struct command *c, int status, s
 	struct wbxml_writer w;
 
 	if (c->root == TAG_NONE)
-		return err_set(e, ERR_INTERNAL, "%s has no reply of its own", command_name(c));
+		return err_set(e, ERR_INTERNAL, "%s has no reply of its own", c->name);
 	wbxml_writer_init(&w, out);
 	wbxml_open(&w, c->root);
 	wbxml_num(&w, c->status, status);

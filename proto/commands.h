@@ -16,6 +16,7 @@
 
 struct command {
 	enum eas_command id;
+	const char *name;            /* "Sync" */
 	uint16_t root, status;       /* tags of the status-only reply; TAG_NONE: has none */
 	const struct schema *request;/* NULL: never a WBXML body */
 	enum eas_version first, last;
@@ -24,7 +25,6 @@ struct command {
 
 /* NULL: not offered (501). */
 const struct command *command_find(enum eas_command id);
-const char *command_name(const struct command *c); /* "Sync" */
 /* i from 0; NULL behind the last. For OPTIONS and tests. */
 const struct command *command_at(size_t i);
 /* <Root><Status>n</Status></Root> into `out`. -1 when the command has no such reply. */
