@@ -160,7 +160,7 @@ static void put_body(struct arena *a, const struct body *b, struct item *it)
 {
 	struct item_body *out = ARENA_NEW(a, struct item_body);
 
-	if (b->type == BODY_NONE)
+	if (b->type == BODY_NOTHING)
 		return;
 	out->type = NUM(b->type);
 	out->estimated_size = NUM((int64_t)b->size);
