@@ -50,7 +50,7 @@ static bool usable_id(struct slice id)
 	return id.len > 0 && id.len <= 64;
 }
 
-void cmd_sync_want(struct exchange *x)
+void want_sync(struct exchange *x)
 {
 	const struct sync_request *req = x->rq->decoded;
 
@@ -472,7 +472,7 @@ void cmd_sync(struct exchange *x)
 }
 
 /* A parked one was woken: the remembered request, looked at again. */
-void cmd_sync_check(struct exchange *x)
+void check_sync(struct exchange *x)
 {
 	sync_once(x);
 }

@@ -107,7 +107,7 @@ static enum be_result change(struct sync_run *r, struct sync_coll *c, const stru
 	uint64_t num;
 	int status;
 
-	if (cmd->problem.kind || (cmd->item && cmd->item->problem.kind)) {
+	if (cmd->problem.kind && cmd->problem.kind != PROBLEM_VERSION) {
 		respond(r, c, cmd, SYNC_BAD_ITEM);
 		return BE_OK;
 	}

@@ -77,7 +77,5 @@ enum be_result sync_load(struct sync_run *r, struct sync_coll *c, const uint64_t
 void sync_confirm(struct sync_coll *c);
 /* The user's folder of that type, made when there is none. NULL: it cannot be. */
 struct folder *sync_special_folder(struct exchange *x, struct session *s, enum folder_type type, struct err *e);
-/* push.sources promises that every change is counted: an equal counter means no change. */
-bool sync_gen_tells(const struct exchange *x);
 
 #endif

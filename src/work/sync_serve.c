@@ -3,20 +3,10 @@
  * first run fills an empty phone). Worker. Bounded by the window, the time a
  * phone waits for a byte, and the bytes of a reply. */
 #include "work/crash.h"
+#include "work/sync_open.h"
 #include "work/sync_run.h"
 
 enum { BATCH = 100 };
-
-bool sync_gen_tells(const struct exchange *x)
-{
-	const struct slice *v;
-	size_t n = settings_list(x->w->settings, "push.sources", &v);
-
-	for (size_t i = 0; i < n; i++)
-		if (slice_eq(v[i], S("hook")))
-			return true;
-	return false;
-}
 
 enum be_result sync_look_coll(struct sync_run *r, struct sync_coll *c, struct err *e)
 {
