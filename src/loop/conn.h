@@ -36,6 +36,7 @@ void conn_table_free(struct conn_table **t);
 /* Takes the accepted, non-blocking fd in every case. */
 void conn_open(struct loop *l, int fd, const struct conn_origin *from);
 unsigned conn_count(const struct loop *l);
+unsigned conn_tls_count(const struct loop *l);
 unsigned conn_parked_count(const struct loop *l);
 /* Drain: idle ones go now, busy ones after their reply. */
 void conn_drain_all(struct loop *l);

@@ -40,13 +40,16 @@ struct loop_config {
 	uint32_t head_bytes;            /* request line and headers */
 	uint32_t head_count;            /* header lines */
 	uint64_t body_bytes;            /* request body, after unpacking */
-	uint32_t decoded_bytes;         /* arena of one decoded request */
+	uint32_t body_memory;           /* of one in memory, the rest spills */
+	uint32_t wbxml_depth, wbxml_elements;
+	uint64_t wbxml_string, wbxml_opaque;
 	int64_t idle_ms;                /* keep-alive without a request */
 	int64_t head_ms;                /* first byte to end of headers */
 	int64_t body_ms;                /* for each 16 KiB of body */
 	int64_t write_ms;               /* for each 16 KiB of reply */
 	int64_t handshake_ms;           /* TLS, whole */
 	int64_t request_ms;             /* request.deadline_ms after its arrival */
+	int64_t job_wait_ms[JOB_CLASSES]; /* older jobs are shed; 0 never */
 	int64_t keepalive_ms;           /* TCP keep-alive */
 	int64_t drain_ms;               /* SIGTERM: over how long parked phones are answered */
 	unsigned handshakes;            /* full TLS handshakes queued or running; beyond: not accepted */
