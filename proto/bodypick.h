@@ -16,7 +16,7 @@
 
 #include "proto/mime.h"
 
-enum body_type { BODY_NONE = 0, BODY_TEXT = 1, BODY_HTML = 2, BODY_RTF = 3, BODY_MIME = 4 };
+enum body_type { BODY_NOTHING = 0, BODY_TEXT = 1, BODY_HTML = 2, BODY_RTF = 3, BODY_MIME = 4 };
 
 #define BODY_UNLIMITED UINT64_MAX
 

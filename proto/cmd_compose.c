@@ -8,11 +8,13 @@ static const struct field source_fields[] = {
 	F_STR(struct compose_request, COMPOSE_ITEM_ID,     item_id,     EAS_140, EAS_MAX, .max_len = MAX_ID),
 	F_STR(struct compose_request, COMPOSE_LONG_ID,     long_id,     EAS_140, EAS_MAX, .max_len = MAX_LONG_ID),
 	F_STR(struct compose_request, COMPOSE_INSTANCE_ID, instance_id, EAS_140, EAS_MAX),
+	/* Evolution's name for the same thing; written as FolderId */
+	F_STR(struct compose_request, AIRSYNC_COLLECTION_ID, folder_id, EAS_140, EAS_MAX, .max_len = MAX_ID, .flags = FIELD_ALIAS),
 };
 static const struct schema source_schema = SCHEMA(struct compose_request, COMPOSE_SOURCE, source_fields);
 
 #define CLIENT_ID F_STR (struct compose_request, COMPOSE_CLIENT_ID, client_id, EAS_140, EAS_MAX, .max_len = MAX_CLIENT_ID, .flags = FIELD_REQUIRED)
-#define ACCOUNT   F_STR (struct compose_request, COMPOSE_ACCOUNT_ID, account_id, EAS_141, EAS_MAX)
+#define ACCOUNT   F_STR (struct compose_request, COMPOSE_ACCOUNT_ID, account_id, EAS_140, EAS_MAX)
 #define SOURCE    F_INTO(struct compose_request, COMPOSE_SOURCE, has_source, EAS_140, EAS_MAX, &source_schema)
 #define SAVE      F_FLAG(struct compose_request, COMPOSE_SAVE_IN_SENT_ITEMS, save_in_sent, EAS_140, EAS_MAX)
 #define REPLACE   F_FLAG(struct compose_request, COMPOSE_REPLACE_MIME, replace_mime, EAS_140, EAS_MAX)

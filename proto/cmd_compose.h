@@ -9,7 +9,7 @@
 struct compose_request {
 	uint16_t tag;                /* COMPOSE_SEND_MAIL, _SMART_REPLY, _SMART_FORWARD */
 	struct slice client_id;      /* 1..40, required */
-	struct slice account_id;     /* 14.1 */
+	struct slice account_id;     /* 14.1; Evolution sends it at 14.0 too */
 	struct num has_source;
 	struct slice folder_id, item_id, long_id, instance_id; /* Source of a smart command */
 	struct num save_in_sent, replace_mime;

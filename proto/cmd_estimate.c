@@ -7,7 +7,7 @@ enum { MAX_ID = 64 };
 
 static const struct field collection_fields[] = {
 	F_STR (struct estimate_collection, ESTIMATE_CLASS,            class,             EAS_10, EAS_121),
-	F_STR (struct estimate_collection, AIRSYNC_CLASS,             class,             EAS_10, EAS_MAX),
+	F_STR (struct estimate_collection, AIRSYNC_CLASS,             class,             EAS_10, EAS_MAX, .flags = FIELD_ALIAS),
 	F_STR (struct estimate_collection, AIRSYNC_SYNC_KEY,          sync_key,          EAS_10, EAS_MAX, .max_len = MAX_ID),
 	F_STR (struct estimate_collection, ESTIMATE_COLLECTION_ID,    collection_id,     EAS_10, EAS_MAX, .max_len = MAX_ID),
 	F_FLAG(struct estimate_collection, AIRSYNC_CONVERSATION_MODE, conversation_mode, EAS_140, EAS_MAX),

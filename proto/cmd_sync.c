@@ -19,6 +19,7 @@ static const struct field options_fields[] = {
 	F_NUM (struct sync_options, AIRSYNC_MIME_TRUNCATION, mime_truncation, EAS_25, EAS_MAX, 0, 8),
 	F_NUM (struct sync_options, AIRSYNC_MAX_ITEMS,       max_items,       EAS_140, EAS_MAX, 1, INT32_MAX),
 	F_BOOL(struct sync_options, RM_RIGHTS_MANAGEMENT_SUPPORT, rm_support, EAS_141, EAS_MAX),
+	F_FLAG(struct sync_options, AIRSYNC_CONVERSATION_MODE, conversation_mode, EAS_140, EAS_MAX),
 };
 const struct schema sync_options_schema = SCHEMA(struct sync_options, AIRSYNC_OPTIONS, options_fields);
 

@@ -15,6 +15,7 @@ struct sync_options {
 	struct num mime_support, mime_truncation;
 	struct num max_items;        /* recipient cache */
 	struct num rm_support;       /* 14.1 */
+	struct num conversation_mode;/* belongs to the collection; Evolution sends it here */
 	LIST_OF(struct body_preference) body;      /* 12.0, in the order sent */
 	LIST_OF(struct body_preference) body_part; /* 14.1 */
 };

@@ -135,7 +135,8 @@ enum {
 	FIELD_REQUIRED = 1, /* absent in a request: PROBLEM_MISSING */
 	FIELD_GHOST = 2,    /* ghostable: see Supported */
 	FIELD_CLIENT = 4,   /* the client may write it (class schemas) */
-	FIELD_EMPTY = 8,    /* number: empty text is legal and reads as absent; object: written when empty */
+	FIELD_EMPTY = 8,    /* number: empty text is legal and reads as absent */
+	FIELD_ALIAS = 16,   /* second name of a member: read, never written */
 };
 
 struct schema;
@@ -242,6 +243,7 @@ struct decode_frame {
 	char *obj;
 	struct field_problem *problem;
 	uint16_t tag, hint;
+	bool noise; /* text where none belongs was reported */
 };
 
 struct decoder {

@@ -55,6 +55,7 @@ static int push_frame(struct decoder *d, const struct schema *s, char *obj, uint
 	f->obj = obj;
 	f->tag = tag;
 	f->hint = 0;
+	f->noise = false;
 	f->problem = d->depth ? d->frame[d->depth - 1].problem : &d->report->first;
 	if (s->problem_off != NO_MEMBER)
 		f->problem = (struct field_problem *)(obj + s->problem_off);
@@ -279,8 +280,10 @@ static int content(struct decoder *d, struct slice s, bool is_opaque, struct err
 	if (d->skip)
 		return 0;
 	if (!d->field || d->field->kind == FIELD_TAGS) {
-		if (slice_trim(s).len)
+		if (slice_trim(s).len && !top(d)->noise) {
+			top(d)->noise = true;
 			problem(d, PROBLEM_BAD_VALUE, top(d)->tag);
+		}
 		return 0;
 	}
 	if (is_short(d->field)) {

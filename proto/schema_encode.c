@@ -193,7 +193,7 @@ static bool in_order(const tag_list *l, uint16_t tag)
 static void encode_if_given(struct wbxml_writer *w, const struct schema *s, const struct field *f, const void *obj,
 			    enum eas_version v)
 {
-	if (v >= f->first && v <= f->last && field_given(f, obj))
+	if (v >= f->first && v <= f->last && !(f->flags & FIELD_ALIAS) && field_given(f, obj))
 		encode_field(w, s, f, obj, v);
 }
 

@@ -108,6 +108,11 @@ struct slice key_extra(struct arena *a, struct slice folder_id)
 	return name1(a, KEY_EXTRA, folder_id);
 }
 
+struct slice key_moved(struct arena *a, struct slice device_id)
+{
+	return name1(a, "moved", device_id);
+}
+
 struct slice key_record(struct arena *a, struct slice prefix, struct slice user, struct slice key)
 {
 	struct slice u = escape(a, user, false);

@@ -6,7 +6,7 @@
  *
  *   PREFIX rec:{USER}:NAME   a record (layout: store_redis.c). NAME is one of
  *                            user  dev:DEV  col:DEV:FOLDER  sent:DEV:CLIENTID
- *                            extra:FOLDER; or claim:DEV, a claim
+ *                            extra:FOLDER  moved:DEV; or claim:DEV, a claim
  *   PREFIX gen:{USER}        change counter: a decimal, INCR by hooks
  *   PREFIX push:{USER}       channel of change messages
  *   PREFIX epoch             what a flush or fail-over changes
@@ -27,6 +27,7 @@ struct slice key_collection(struct arena *a, struct slice device_id, struct slic
 struct slice key_claim(struct arena *a, struct slice device_id);                         /* claim:ID */
 struct slice key_sent(struct arena *a, struct slice device_id, struct slice client_id);  /* sent:ID:CLIENTID */
 struct slice key_extra(struct arena *a, struct slice folder_id);                         /* extra:FOLDER */
+struct slice key_moved(struct arena *a, struct slice device_id);                         /* moved:ID */
 
 /* Full Redis names. */
 struct slice key_record(struct arena *a, struct slice prefix, struct slice user, struct slice key);

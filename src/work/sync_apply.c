@@ -1,0 +1,255 @@
+/* sync_apply.c - what the phone did: its Change, Delete, Fetch and Add commands
+ * of one collection, in the order sent. Worker. Every act is repeatable: flags
+ * are set to values, what is deleted stays deleted, so a request that comes
+ * again after a crash does nothing twice. */
+#include "work/sync_run.h"
+
+struct slice server_id_make(struct arena *a, struct slice folder_id, uint64_t num)
+{
+	return arena_printf(a, "%.*s:%llu", SARG(folder_id), (unsigned long long)num);
+}
+
+bool server_id_parse(struct slice id, struct slice *folder_id_r, uint64_t *num_r)
+{
+	return id.ptr && slice_split(&id, ':', folder_id_r) && slice_u64(id, num_r) && *num_r != 0;
+}
+
+static struct sync_command *respond(struct sync_run *r, struct sync_coll *c, const struct sync_command *cmd, int status)
+{
+	struct sync_command *out = LIST_PUSH(r->a, &c->out->responses);
+
+	c->out->has_responses = NUM(1);
+	out->tag = cmd->tag;
+	if (cmd->server_id.len)
+		out->server_id = cmd->server_id;
+	if (cmd->client_id.len)
+		out->client_id = cmd->client_id;
+	out->status = NUM(status);
+	return out;
+}
+
+/* Item status of a refusal; 0: not one item's business. */
+static int item_status(enum err_code code)
+{
+	switch (code) {
+	case ERR_NOT_FOUND:
+		return SYNC_NOT_FOUND;
+	case ERR_QUOTA:
+		return SYNC_NO_SPACE;
+	case ERR_AUTH:
+		return 0;
+	default:
+		return SYNC_SERVER;
+	}
+}
+
+static bool our_item(const struct sync_coll *c, struct slice server_id, uint64_t *num_r)
+{
+	struct slice folder;
+
+	return server_id_parse(server_id, &folder, num_r) && slice_eq(folder, c->folder->id);
+}
+
+/* --- Change ------------------------------------------------------------------ */
+
+static void take_flag(struct sync_coll *c, uint64_t num, const struct email_flag *f, struct be_flag_change *ch)
+{
+	struct extra *x = extras_get(&c->extras, num);
+	int64_t status = num_or(f->status, 0);
+
+	ch->mask |= MAIL_FLAGGED;
+	if (status == 2)
+		ch->value |= MAIL_FLAGGED;
+	x->flag = NULL;
+	if (status) {
+		x->flag = ARENA_NEW(c->extras.a, struct email_flag);
+		*x->flag = *f;
+	}
+	c->extras.touched = true;
+}
+
+static bool flag_change(struct sync_coll *c, const struct sync_command *cmd, uint64_t num, struct be_flag_change *ch)
+{
+	const struct email *m = cmd->item ? cmd->item->email : NULL;
+
+	if (!m)
+		return false;
+	if (m->read.has) {
+		ch->mask |= MAIL_SEEN;
+		ch->value |= m->read.v ? MAIL_SEEN : 0;
+	}
+	if (m->flag)
+		take_flag(c, num, m->flag, ch);
+	if (m->has_categories.has) {
+		ch->set_keywords = true;
+		ch->keywords = m->categories.v;
+		ch->n_keywords = m->categories.n;
+	}
+	return ch->mask || ch->set_keywords;
+}
+
+/* What the phone has now: what it had, with what it changed. Not what the server
+ * has: that may hold another one's change, which the phone is still to be told. */
+static uint32_t own_rev(uint32_t had, uint32_t server, const struct be_flag_change *ch)
+{
+	uint32_t flags = (ITEM_REV_FLAGS(had) & ~ch->mask) | (ch->value & ch->mask);
+	uint32_t keywords = ITEM_REV_KEYWORDS(ch->set_keywords ? server : had);
+	uint32_t extra = ITEM_REV_EXTRA(ch->mask & MAIL_FLAGGED ? server : had);
+
+	return flags | keywords << 8 | extra << 20;
+}
+
+static enum be_result change(struct sync_run *r, struct sync_coll *c, const struct sync_command *cmd, struct err *e)
+{
+	struct be_flag_change ch = { 0 };
+	uint32_t known, rev = 0;
+	enum be_result rc;
+	uint64_t num;
+	int status;
+
+	if (cmd->problem.kind && cmd->problem.kind != PROBLEM_VERSION) {
+		respond(r, c, cmd, SYNC_BAD_ITEM);
+		return BE_OK;
+	}
+	if (!our_item(c, cmd->server_id, &num) || !colstate_known(&c->st, num, &known)) {
+		respond(r, c, cmd, SYNC_NOT_FOUND);
+		return BE_OK;
+	}
+	if (!flag_change(c, cmd, num, &ch))
+		return BE_OK;
+	rc = exchange_result(r->x, BE_MAIL, r->session->ops->set_flags(r->session, c->folder->path, num, &ch, &rev, e));
+	r->wrote = true;
+	if (rc == BE_OK) {
+		rev = item_rev(rev, extras_find(&c->extras, num));
+		colstate_own(&c->st, COLOP_CHANGE, num, own_rev(known, rev, &ch));
+		colops_put(&c->repeated, COLOP_CHANGE, num, 0);
+		return BE_OK;
+	}
+	status = rc == BE_PERM ? item_status(e->code) : 0;
+	if (!status)
+		return rc;
+	respond(r, c, cmd, status);
+	return BE_OK;
+}
+
+/* --- Delete ------------------------------------------------------------------- */
+
+static enum be_result remove_all(struct sync_run *r, struct sync_coll *c, const uint64_t *nums, size_t n, struct err *e)
+{
+	const struct backend_ops *ops = r->session->ops;
+	struct folder *trash = NULL;
+	enum be_result rc;
+
+	if (c->opt.deletes_as_moves && c->folder->type != FOLDER_TRASH)
+		trash = sync_special_folder(r->x, r->session, FOLDER_TRASH, e);
+	if (trash && trash != c->folder)
+		rc = ops->move(r->session, c->folder->path, nums, n, trash->path, arena_alloc(r->a, n * sizeof(uint64_t)), e);
+	else
+		rc = ops->remove(r->session, c->folder->path, nums, n, e);
+	return exchange_result(r->x, BE_MAIL, rc);
+}
+
+struct deletes {
+	uint64_t *nums;
+	size_t n;
+};
+
+static void note_delete(struct sync_run *r, struct sync_coll *c, const struct sync_command *cmd, struct deletes *d)
+{
+	uint32_t rev;
+	uint64_t num;
+
+	if (!our_item(c, cmd->server_id, &num) ||
+	    (!colstate_known(&c->st, num, &rev) && !snapshot_find(&c->st.own.gone, num))) {
+		respond(r, c, cmd, SYNC_NOT_FOUND);
+		return;
+	}
+	colops_put(&c->repeated, COLOP_GONE, num, 0);
+	if (snapshot_find(&c->st.own.gone, num))
+		return; /* a repeat: done already, the answer got lost */
+	d->nums[d->n++] = num;
+}
+
+static enum be_result run_deletes(struct sync_run *r, struct sync_coll *c, struct deletes *d, struct err *e)
+{
+	enum be_result rc;
+
+	if (d->n == 0)
+		return BE_OK;
+	rc = remove_all(r, c, d->nums, d->n, e);
+	r->wrote = true;
+	if (rc == BE_PERM && e->code != ERR_AUTH) {
+		/* The server keeps them: the phone is told so, and gets them again. */
+		for (size_t i = 0; i < d->n; i++) {
+			struct sync_command again = { .tag = AIRSYNC_DELETE };
+
+			again.server_id = server_id_make(r->a, c->folder->id, d->nums[i]);
+			respond(r, c, &again, SYNC_SERVER);
+			colstate_own(&c->st, COLOP_GONE, d->nums[i], 0);
+			colstate_pend(&c->st, COLOP_ADD, d->nums[i], 0);
+		}
+		return BE_OK;
+	}
+	for (size_t i = 0; i < d->n && rc == BE_OK; i++) {
+		colstate_own(&c->st, COLOP_GONE, d->nums[i], 0);
+		colstate_pend(&c->st, COLOP_DROP, d->nums[i], 0);
+		extras_remove(&c->extras, d->nums[i]);
+	}
+	return rc;
+}
+
+/* --- Fetch, Add ------------------------------------------------------------------ */
+
+static enum be_result fetch(struct sync_run *r, struct sync_coll *c, const struct sync_command *cmd, struct err *e)
+{
+	struct mailitems m;
+	enum be_result rc;
+	uint64_t num;
+
+	if (!our_item(c, cmd->server_id, &num)) {
+		respond(r, c, cmd, SYNC_NOT_FOUND);
+		return BE_OK;
+	}
+	rc = sync_load(r, c, &num, 1, false, &m, e);
+	if (rc == BE_PERM && e->code == ERR_NOT_FOUND)
+		respond(r, c, cmd, SYNC_NOT_FOUND);
+	else if (rc != BE_OK)
+		return rc;
+	else if (m.n == 0 || m.v[0].missing)
+		respond(r, c, cmd, SYNC_NOT_FOUND);
+	else
+		respond(r, c, cmd, SYNC_OK)->item = m.v[0].item;
+	return BE_OK;
+}
+
+static enum be_result run_command(struct sync_run *r, struct sync_coll *c, const struct sync_command *cmd,
+				  struct deletes *d, struct err *e)
+{
+	switch (cmd->tag) {
+	case AIRSYNC_CHANGE:
+		return change(r, c, cmd, e);
+	case AIRSYNC_DELETE:
+		note_delete(r, c, cmd, d);
+		return BE_OK;
+	case AIRSYNC_FETCH:
+		return fetch(r, c, cmd, e);
+	default: /* Add: mail comes by SendMail; drafts are 16.x */
+		respond(r, c, cmd, SYNC_BAD_ITEM);
+		return BE_OK;
+	}
+}
+
+enum be_result sync_apply(struct sync_run *r, struct sync_coll *c, struct err *e)
+{
+	size_t n = c->ask->commands.n;
+	struct deletes d = { .nums = arena_alloc(r->a, (n + 1) * sizeof(*d.nums)) };
+	enum be_result rc = BE_OK;
+
+	if (n == 0)
+		return BE_OK;
+	sync_confirm(c);
+	for (size_t i = 0; i < n && rc == BE_OK; i++)
+		rc = run_command(r, c, &c->ask->commands.v[i], &d, e);
+	r->x->v->items_in += (unsigned)n;
+	return rc == BE_OK ? run_deletes(r, c, &d, e) : rc;
+}
