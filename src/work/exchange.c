@@ -56,8 +56,11 @@ enum be_result exchange_session(struct exchange *x, enum be_role role, struct se
 		return BE_OK;
 	}
 	r = pool_get(x->w->pool, b, &x->cred, x->rq->deadline_ms, &x->session[i], e);
-	if (r == BE_PERM && e->code == ERR_AUTH) {
-		auth_forget(x->w->auth, x->cred.user);
+	/* It was right when it was remembered: changed since. (A wrong password that was
+	 * never right does not get here, so that guessing ends nobody's Ping.) */
+	if (r == BE_PERM && e->code == ERR_AUTH && role == BE_MAIL) {
+		auth_learn(x->w->auth, &(struct auth_ask){ x->cred.user, x->cred.password, x->rq->query.device_id,
+							   x->rq->peer }, false);
 		x->v->drop_user = true;
 	}
 	*s_r = x->session[i];
@@ -151,9 +154,8 @@ static bool refuse_login(struct exchange *x, const char *why)
 
 static bool ask_backend(struct exchange *x, const struct auth_ask *ask)
 {
-	struct session *s;
 	struct err e;
-	enum be_result r = exchange_session(x, BE_MAIL, &s, &e);
+	enum be_result r = pool_get(x->w->pool, x->w->mail, &x->cred, x->rq->deadline_ms, &x->session[0], &e);
 
 	if (r == BE_OK) {
 		auth_learn(x->w->auth, ask, true);

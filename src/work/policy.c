@@ -1,0 +1,181 @@
+/* policy.c - policy.* of the settings as EASProvisionDoc. Read-only after
+ * policies_new; any thread. The elements, their bounds and versions are rows of
+ * proto/policy.def; this file only fills them.
+ * The trap: "no limit" is an absent element; a value out of bounds is refused at
+ * start and never sent. */
+#include "work/policy.h"
+
+#include <stdlib.h>
+
+#include "base/digest.h"
+
+struct policies {
+	struct settings *set;
+};
+
+static const struct row {
+	uint16_t tag;
+	size_t offset;
+	int64_t lo, hi;
+} rows[] = {
+#define P(kind, tag_, member, first, lo_, hi_) { tag_, offsetof(struct policy, member), lo_, hi_ },
+#include "proto/policy.def"
+#undef P
+};
+
+static bool text_number(struct slice v, int64_t *n_r)
+{
+	if (slice_ieq(v, S("true"))) {
+		*n_r = 1;
+		return true;
+	}
+	if (slice_ieq(v, S("false"))) {
+		*n_r = 0;
+		return true;
+	}
+	return slice_i64(v, n_r);
+}
+
+/* One element for one user: 1 set, 0 not configured, -1 out of bounds. */
+static int value_of(const struct settings *set, struct slice user, const struct row *r, struct num *to, struct err *e)
+{
+	const char *element = wbxml_tag_name(r->tag);
+	struct slice v;
+	int64_t n;
+
+	if (!settings_user_str(set, user, element, &v) || v.len == 0)
+		return 0;
+	if (!text_number(v, &n) || n < r->lo || n > r->hi)
+		return err_set(e, ERR_CONFIG, "policy.%s = %.*s: must be %lld to %lld", element, SARG(v),
+			       (long long)r->lo, (long long)r->hi);
+	*to = NUM(n);
+	return 1;
+}
+
+static void list_of(const struct settings *set, struct slice user, const char *key, struct arena *a, struct num *has,
+		    str_list *to)
+{
+	struct slice v, part;
+
+	if (!settings_user_str(set, user, key, &v) || v.len == 0)
+		return;
+	*has = NUM(1);
+	while (slice_split(&v, ',', &part)) {
+		part = slice_trim(part);
+		if (part.len)
+			*LIST_PUSH(a, to) = arena_slice(a, part);
+	}
+}
+
+static int fill(const struct settings *set, struct arena *a, struct slice user, struct policy *p, struct err *e)
+{
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++)
+		if (value_of(set, user, &rows[i], (struct num *)((char *)p + rows[i].offset), e) < 0)
+			return -1;
+	list_of(set, user, "UnapprovedInROMApplicationList", a, &p->has_unapproved, &p->unapproved_applications);
+	list_of(set, user, "ApprovedApplicationList", a, &p->has_approved, &p->approved_hashes);
+	return 0;
+}
+
+struct check {
+	struct settings *set;
+	struct arena *a;
+	struct err *e;
+	int rc;
+};
+
+/* rest: "name".Key, as in [policy.users."name"]. */
+static void check_user(void *arg, struct slice rest, struct slice value)
+{
+	struct check *c = arg;
+	struct policy p = { 0 };
+	size_t end = rest.len;
+
+	while (end && rest.ptr[end - 1] != '.')
+		end--;
+	if (c->rc < 0 || end < 2)
+		return;
+	rest = slice_to(rest, end - 1);
+	if (rest.len >= 2 && rest.ptr[0] == '"')
+		rest = slice(rest.ptr + 1, rest.len - 2);
+	c->rc = fill(c->set, c->a, rest, &p, c->e);
+	if (c->rc < 0)
+		err_add(c->e, "policy.users.\"%.*s\"", SARG(rest));
+}
+
+int policies_new(struct policies **p_r, struct settings *set, struct err *e)
+{
+	struct check c = { set, arena_new(), e, 0 };
+	struct policy everyone = { 0 };
+
+	c.rc = fill(set, c.a, S_NONE, &everyone, e);
+	if (c.rc == 0)
+		settings_each(set, "policy.users", check_user, &c);
+	arena_free(&c.a);
+	if (c.rc < 0)
+		return -1;
+	*p_r = mem_alloc(sizeof(**p_r));
+	(*p_r)->set = settings_ref(set);
+	return 0;
+}
+
+void policies_free(struct policies **pp)
+{
+	struct policies *p = *pp;
+
+	*pp = NULL;
+	if (!p)
+		return;
+	settings_unref(&p->set);
+	free(p);
+}
+
+enum policy_mode policies_mode(const struct policies *p, struct slice user)
+{
+	struct slice v;
+
+	if (!settings_user_str(p->set, user, "require", &v))
+		v = settings_str(p->set, "policy.require");
+	if (slice_eq(v, S("off")))
+		return POLICY_OFF;
+	return slice_eq(v, S("strict")) ? POLICY_STRICT : POLICY_LOOSE;
+}
+
+static uint64_t hash_of(struct arena *a, const struct policy *p)
+{
+	str_list parts = { NULL, 0, 0 };
+	struct sha256 d;
+	uint64_t h;
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		const struct num *n = (const struct num *)((const char *)p + rows[i].offset);
+
+		if (n->has)
+			*LIST_PUSH(a, &parts) = arena_printf(a, "%x=%lld", rows[i].tag, (long long)n->v);
+	}
+	for (size_t i = 0; i < p->unapproved_applications.n; i++)
+		*LIST_PUSH(a, &parts) = p->unapproved_applications.v[i];
+	*LIST_PUSH(a, &parts) = S("/");
+	for (size_t i = 0; i < p->approved_hashes.n; i++)
+		*LIST_PUSH(a, &parts) = p->approved_hashes.v[i];
+	d = digest_parts(parts.v, parts.n);
+	memcpy(&h, d.b, sizeof(h));
+	return h ? h : 1;
+}
+
+struct policy *policies_for(const struct policies *p, struct arena *a, struct slice user, uint64_t *hash_r)
+{
+	struct policy *doc = ARENA_NEW(a, struct policy);
+	struct err e;
+
+	/* Bounds were checked at start for everyone and for each user named. */
+	if (fill(p->set, a, user, doc, &e) < 0)
+		memset(doc, 0, sizeof(*doc));
+	/* MS-ASPROV R652: what was set before and is not any more is sent as its default. */
+	if (!doc->device_password_enabled.has)
+		doc->device_password_enabled = NUM(0);
+	if (!doc->attachments_enabled.has)
+		doc->attachments_enabled = NUM(1);
+	*hash_r = hash_of(a, doc);
+	return doc;
+}
