@@ -67,52 +67,27 @@ static void list_of(const struct settings *set, struct slice user, const char *k
 	}
 }
 
+/* -1: an element was out of bounds and is left out. */
 static int fill(const struct settings *set, struct arena *a, struct slice user, struct policy *p, struct err *e)
 {
+	int rc = 0;
+
 	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++)
 		if (value_of(set, user, &rows[i], (struct num *)((char *)p + rows[i].offset), e) < 0)
-			return -1;
+			rc = -1;
 	list_of(set, user, "UnapprovedInROMApplicationList", a, &p->has_unapproved, &p->unapproved_applications);
 	list_of(set, user, "ApprovedApplicationList", a, &p->has_approved, &p->approved_hashes);
-	return 0;
-}
-
-struct check {
-	struct settings *set;
-	struct arena *a;
-	struct err *e;
-	int rc;
-};
-
-/* rest: "name".Key, as in [policy.users."name"]. */
-static void check_user(void *arg, struct slice rest, struct slice value)
-{
-	struct check *c = arg;
-	struct policy p = { 0 };
-	size_t end = rest.len;
-
-	while (end && rest.ptr[end - 1] != '.')
-		end--;
-	if (c->rc < 0 || end < 2)
-		return;
-	rest = slice_to(rest, end - 1);
-	if (rest.len >= 2 && rest.ptr[0] == '"')
-		rest = slice(rest.ptr + 1, rest.len - 2);
-	c->rc = fill(c->set, c->a, rest, &p, c->e);
-	if (c->rc < 0)
-		err_add(c->e, "policy.users.\"%.*s\"", SARG(rest));
+	return rc;
 }
 
 int policies_new(struct policies **p_r, struct settings *set, struct err *e)
 {
-	struct check c = { set, arena_new(), e, 0 };
+	struct arena *a = arena_new();
 	struct policy everyone = { 0 };
+	int rc = fill(set, a, S_NONE, &everyone, e);
 
-	c.rc = fill(set, c.a, S_NONE, &everyone, e);
-	if (c.rc == 0)
-		settings_each(set, "policy.users", check_user, &c);
-	arena_free(&c.a);
-	if (c.rc < 0)
+	arena_free(&a);
+	if (rc < 0)
 		return -1;
 	*p_r = mem_alloc(sizeof(**p_r));
 	(*p_r)->set = settings_ref(set);
@@ -168,9 +143,9 @@ struct policy *policies_for(const struct policies *p, struct arena *a, struct sl
 	struct policy *doc = ARENA_NEW(a, struct policy);
 	struct err e;
 
-	/* Bounds were checked at start for everyone and for each user named. */
-	if (fill(p->set, a, user, doc, &e) < 0)
-		memset(doc, 0, sizeof(*doc));
+	/* Bounds were checked with the settings, for each user named as well; an element
+	 * that is out of those of the protocol all the same is left out. */
+	fill(p->set, a, user, doc, &e);
 	/* MS-ASPROV R652: what was set before and is not any more is sent as its default. */
 	if (!doc->device_password_enabled.has)
 		doc->device_password_enabled = NUM(0);
