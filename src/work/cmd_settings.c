@@ -42,17 +42,10 @@ int deviceinfo_store(struct exchange *x, const struct device_information *info)
 
 /* --- UserInformation ---------------------------------------------------------------- */
 
-static struct slice address_of(struct exchange *x)
-{
-	struct slice tmpl = settings_str(x->w->settings, "user.address");
-
-	return backend_expand(x->a, tmpl, x->cred.login);
-}
-
 static struct settings_user_information *user_information(struct exchange *x, const struct settings_request *q)
 {
 	struct settings_user_information *u = ARENA_NEW(x->a, struct settings_user_information);
-	struct slice address = address_of(x);
+	struct slice address = exchange_address(x);
 
 	u->status = NUM(q->user_information.get.has ? ST_OK : ST_PROTOCOL);
 	if (!q->user_information.get.has)

@@ -8,7 +8,7 @@
 enum { FORMAT = 1, SEEN_EVERY_MS = 10 * 60 * 1000, PING_FOLDERS_MAX = 10000, HIER_MAX = 100000 };
 
 enum tag {
-	T_FIRST_SEEN = 1, T_LAST_SEEN, T_TYPE, T_AGENT, T_VERSION, T_LAST_SYNC,
+	T_FIRST_SEEN = 1, T_LAST_SEEN, T_TYPE, T_AGENT, T_VERSION, T_LAST_SYNC, T_ID,
 	T_POLICY_STATE = 10, T_POLICY_KEY, T_PENDING_KEY, T_POLICY_HASH, T_PENDING_HASH,
 	T_HAS_INFO = 20, T_MODEL, T_IMEI, T_FRIENDLY_NAME, T_OS, T_OS_LANGUAGE, T_PHONE_NUMBER,
 	T_USER_AGENT, T_OUTBOUND_SMS, T_MOBILE_OPERATOR,
@@ -137,6 +137,7 @@ struct slice device_encode(struct arena *a, const struct device *d)
 	struct record_writer w;
 
 	record_begin(&w, a, FORMAT);
+	record_bytes(&w, T_ID, d->id); /* for the admin: key names are escaped */
 	record_int(&w, T_FIRST_SEEN, (uint64_t)d->first_seen_ms);
 	record_int(&w, T_LAST_SEEN, (uint64_t)d->last_seen_ms);
 	record_bytes(&w, T_TYPE, d->type);
@@ -219,6 +220,7 @@ static bool get_text(struct device *d, const struct record_field *f)
 		unsigned tag;
 		struct slice *to;
 	} row[] = {
+		{ T_ID, &d->id },
 		{ T_TYPE, &d->type },
 		{ T_AGENT, &d->agent },
 		{ T_MODEL, &d->info.model },

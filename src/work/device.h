@@ -70,7 +70,7 @@ struct hier_state {
 };
 
 struct device {
-	struct slice user, id; /* not in the record: they are its key */
+	struct slice user, id;
 	uint64_t rev;          /* of the record as loaded; 0: a new device */
 	unsigned touched;      /* enum device_group */
 

@@ -99,6 +99,31 @@ void exchange_take(struct exchange *x)
 	device_touch(d, DEVICE_HOLDER);
 }
 
+/* Host of server.public_url: the domain of an address whose login has none. */
+static struct slice public_host(const struct settings *set)
+{
+	struct slice url = settings_str(set, "server.public_url");
+	const char *at = memmem(url.ptr, url.len, "://", 3);
+	size_t n = 0;
+
+	if (at)
+		url = slice_from(url, (size_t)(at - url.ptr) + 3);
+	while (n < url.len && url.ptr[n] != '/' && url.ptr[n] != ':')
+		n++;
+	return n ? slice_to(url, n) : S("localhost");
+}
+
+struct slice exchange_address(struct exchange *x)
+{
+	struct slice address = backend_expand(x->a, settings_str(x->w->settings, "user.address"), x->cred.login);
+	struct slice host;
+
+	if (slice_chr(address, '@') >= 0)
+		return address;
+	host = public_host(x->w->settings);
+	return arena_printf(x->a, "%.*s@%.*s", SARG(address), SARG(host));
+}
+
 struct synckey_scope exchange_scope(struct exchange *x, struct slice collection)
 {
 	return (struct synckey_scope){ auth_secret(x->w->auth), x->dev->user, x->dev->id, collection };

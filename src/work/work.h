@@ -99,6 +99,8 @@ enum be_result exchange_refresh_folders(struct exchange *x, struct err *e);
 /* An id, looked up; where the map does not have it the backend is asked once. NULL:
  * there is none (*e ERR_NOT_FOUND) or it could not be told (other code). */
 struct folder *exchange_folder(struct exchange *x, struct slice id, struct err *e);
+/* The user's mail address, by user.address: From, UserInformation. */
+struct slice exchange_address(struct exchange *x);
 struct synckey_scope exchange_scope(struct exchange *x, struct slice collection);
 
 /* The user's session in that role (BE_MAIL, BE_SEND), checked out until the exchange

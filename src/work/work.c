@@ -1,0 +1,161 @@
+/* work.c - makes and renews what all workers share. Main thread at start and at
+ * SIGHUP. A core (store, backends, sessions, remembered logins) outlives reloads
+ * and is counted; settings and policies are a work's own.
+ * The trap: requests under way hold the old work, so the last work_free of a
+ * core closes it, whichever that is. */
+#include "work/work.h"
+
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "work/auth.h"
+#include "work/crash.h"
+#include "work/policy.h"
+#include "work/pool.h"
+
+struct work_core {
+	_Atomic int refs;
+	struct clock clock;
+	struct rnd rnd;
+	struct settings *settings; /* the backends' own: they were opened with it */
+	struct store *store;
+	struct backend *mail, *send;
+	struct pool *pool;
+	struct auth *auth;
+	struct crash_ring *ring;
+	uint64_t instance;
+	char *crash_point;
+};
+
+static void core_free(struct work_core **cp)
+{
+	struct work_core *c = *cp;
+
+	*cp = NULL;
+	if (!c || atomic_fetch_sub(&c->refs, 1) > 1)
+		return;
+	pool_free(&c->pool);
+	if (c->send && c->send != c->mail)
+		c->send->ops->close(&c->send);
+	if (c->mail)
+		c->mail->ops->close(&c->mail);
+	auth_free(&c->auth);
+	store_close(&c->store);
+	crash_close(&c->ring);
+	settings_unref(&c->settings);
+	free(c);
+}
+
+/* For tests of the real process: it dies at the named point, as by a power cut. */
+static void die_at(void *self, const char *name)
+{
+	const struct work_core *c = self;
+
+	if (strcmp(c->crash_point, name) == 0) {
+		LOG_W("crash_point", L_Z("name", name));
+		kill(getpid(), SIGKILL);
+	}
+}
+
+static int open_backend(struct work_core *c, struct slice name, struct backend **b_r, struct err *e)
+{
+	const struct backend_ops *ops = backend_by_name(name);
+	struct be_env env = { c->settings, &c->clock, &c->rnd };
+
+	if (!ops)
+		return err_set(e, ERR_CONFIG, "backend.mail: this build has no backend %.*s", SARG(name));
+	return ops->open(b_r, &env, e);
+}
+
+static int open_backends(struct work_core *c, struct err *e)
+{
+	if (open_backend(c, settings_str(c->settings, "backend.mail"), &c->mail, e) < 0)
+		return -1;
+	if (c->mail->ops->roles & BE_SEND) {
+		c->send = c->mail;
+		return 0;
+	}
+	if (settings_str(c->settings, "smtp.url").len == 0)
+		return 0; /* config_check warned: sending is answered with its status */
+	return open_backend(c, S("smtp"), &c->send, e);
+}
+
+static int core_open(struct work_core *c, struct err *e)
+{
+	struct slice dir = settings_str(c->settings, "server.data_dir");
+
+	if (auth_new(&c->auth, c->settings, &c->clock, &c->rnd, e) < 0 || /* makes data_dir */
+	    crash_open(&c->ring, dir, &c->clock, e) < 0 ||
+	    store_open(&c->store, c->settings, &c->clock, e) < 0 ||
+	    open_backends(c, e) < 0)
+		return -1;
+	return pool_new(&c->pool, c->settings, &c->clock, &c->rnd, e);
+}
+
+static int fill(struct work **w_r, struct work_core *c, struct settings *set, struct err *e)
+{
+	struct work *w = mem_alloc(sizeof(*w));
+
+	if (policies_new(&w->policies, set, e) < 0) {
+		free(w);
+		return -1;
+	}
+	w->settings = settings_ref(set);
+	w->clock = &c->clock;
+	w->rnd = &c->rnd;
+	w->store = c->store;
+	w->mail = c->mail;
+	w->send = c->send;
+	w->pool = c->pool;
+	w->auth = c->auth;
+	w->ring = c->ring;
+	w->instance = c->instance;
+	w->crash_point = c->crash_point ? die_at : NULL;
+	w->crash_self = c;
+	w->core = c;
+	*w_r = w;
+	return 0;
+}
+
+int work_new(struct work **w_r, struct settings *set, const struct clock *clk, const struct rnd *rnd, struct err *e)
+{
+	struct work_core *c = mem_alloc(sizeof(*c));
+
+	atomic_store(&c->refs, 1);
+	c->clock = *clk;
+	c->rnd = *rnd;
+	c->settings = settings_ref(set);
+	c->instance = rnd_u64(rnd) | 1; /* 0 in a record: nobody's */
+	c->crash_point = getenv("ZPUSH_CRASH_POINT");
+	if (core_open(c, e) < 0 || fill(w_r, c, set, e) < 0) {
+		core_free(&c);
+		return -1;
+	}
+	return 0;
+}
+
+int work_renew(struct work **w_r, struct work *old, struct settings *set, struct err *e)
+{
+	if (fill(w_r, old->core, set, e) < 0)
+		return -1;
+	atomic_fetch_add(&old->core->refs, 1);
+	auth_configure(old->core->auth, set);
+	pool_configure(old->core->pool, set);
+	return 0;
+}
+
+void work_free(struct work **wp)
+{
+	struct work *w = *wp;
+
+	*wp = NULL;
+	if (!w)
+		return;
+	policies_free(&w->policies);
+	settings_unref(&w->settings);
+	core_free(&w->core);
+	free(w);
+}
