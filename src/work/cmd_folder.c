@@ -34,7 +34,7 @@ struct act {
 static uint64_t hash_of(const struct exchange *x, const struct folder_request *q)
 {
 	struct slice type = arena_printf(x->a, "%lld", (long long)num_or(q->type, -1));
-	struct sha256 d = digest_parts((const struct slice[]){ slice_str(command_name(x->wire)), q->server_id, q->parent_id,
+	struct sha256 d = digest_parts((const struct slice[]){ slice_str(x->wire->name), q->server_id, q->parent_id,
 							       q->display_name, type }, 5);
 	uint64_t h;
 

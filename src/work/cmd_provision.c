@@ -95,7 +95,7 @@ static int acknowledge(struct exchange *x, const struct provision_policy_request
 		device_touch(d, DEVICE_POLICY);
 		return status;
 	}
-	if (d->policy_state == POLICY_OFFERED) {
+	if (d->policy_state == POLICY_OFFERED || d->policy_key == 0) {
 		d->policy_key = fresh_key(x);
 		d->policy_hash = d->pending_hash;
 		d->policy_state = ack == ACK_APPLIED ? POLICY_APPLIED : ack == ACK_PARTLY ? POLICY_PARTLY : POLICY_REFUSED;
@@ -187,7 +187,7 @@ void cmd_provision(struct exchange *x)
 		}
 		if (q->policies.n)
 			policies(x, q, &r);
-		else if (q->has_policies.has)
+		else if (q->has_policies.has || !q->device) /* MS-ASCMD R4989 */
 			r.status = NUM(ST_PROTOCOL);
 	}
 	reply_struct(x, &provision_reply_schema, &r, (int)r.status.v);

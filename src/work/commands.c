@@ -40,7 +40,7 @@ struct slice command_list(struct arena *a)
 
 	for (size_t i = 0; (c = command_at(i)); i++)
 		if (handler_find(c->id))
-			all = all.len ? arena_printf(a, "%.*s,%s", SARG(all), command_name(c)) : slice_str(command_name(c));
+			all = all.len ? arena_printf(a, "%.*s,%s", SARG(all), c->name) : slice_str(c->name);
 	return all;
 }
 

@@ -372,7 +372,7 @@ const char *device_access_name(enum device_access a)
 
 const char *policy_state_name(enum policy_state s)
 {
-	static const char *const name[] = { "never", "offered", "applied", "partly", "refused" };
+	static const char *const name[] = { "never", "offered", "applied", "partly", "refused", "asked" };
 
-	return s <= POLICY_REFUSED ? name[s] : "unknown";
+	return s <= POLICY_ASKED ? name[s] : "unknown";
 }

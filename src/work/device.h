@@ -34,6 +34,7 @@ enum policy_state {
 	POLICY_APPLIED, /* acknowledged as applied */
 	POLICY_PARTLY,  /* acknowledged: in part */
 	POLICY_REFUSED, /* acknowledged: not applied, or managed elsewhere */
+	POLICY_ASKED,   /* was told to provision once (loose mode), and has not yet */
 };
 
 /* Members that change together; device_touch names them. */

@@ -343,7 +343,7 @@ static void run(struct exchange *x)
 		device_seen(x->dev, r->query.device_type, r->user_agent, r->version, clock_wall(x->w->clock));
 	if (!gate_pass(x) || superseded(x))
 		return;
-	crash_begin(x->w->ring, r->user, x->dev->id, command_name(x->wire), r->rid);
+	crash_begin(x->w->ring, r->user, x->dev->id, x->wire->name, r->rid);
 	if (r->kind == REQUEST_CHECK)
 		x->handler->check(x);
 	else
@@ -424,7 +424,7 @@ static void log_request(struct exchange *x)
 	struct verdict *v = x->v;
 	struct request *r = x->rq;
 	static const char *const verdict[] = { "reply", "park", "fail" };
-	const char *cmd = x->wire ? command_name(x->wire) : method_name(r->method);
+	const char *cmd = x->wire ? x->wire->name : method_name(r->method);
 	enum log_level level = v->err.code == ERR_NONE || v->err.code == ERR_AUTH ? LOG_INFO : LOG_WARN;
 
 	if (r->kind == REQUEST_CHECK && v->kind == VERDICT_PARK)

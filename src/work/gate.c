@@ -104,6 +104,22 @@ static bool provision_first(struct exchange *x, int status)
 	return false;
 }
 
+/* Loose, and no key yet. Without the header it is a device that knows nothing of
+ * policies. Key 0 says "I know them and have none": it is asked once, because phones
+ * provision only when they are told to; one that comes again without is let in. */
+static bool loose(struct exchange *x)
+{
+	struct device *d = x->dev;
+
+	if (!x->rq->has_policy_key || d->policy_state == POLICY_ASKED || !policies_configured(x->w->policies, d->user))
+		return true;
+	if (d->policy_state == POLICY_NEVER) {
+		d->policy_state = POLICY_ASKED;
+		device_touch(d, DEVICE_POLICY);
+	}
+	return provision_first(x, 142);
+}
+
 static bool policy(struct exchange *x)
 {
 	enum policy_mode mode = policies_mode(x->w->policies, x->dev->user);
@@ -121,10 +137,7 @@ static bool policy(struct exchange *x)
 	/* A phone's Ping comes without a key (MS-ASPROV R757); what it is told is not data. */
 	if ((x->handler->flags & CMD_NO_KEY) && d->policy_key)
 		return true;
-	/* Key 0 says: I can provision and have not. */
-	if (x->rq->has_policy_key || mode == POLICY_STRICT)
-		return provision_first(x, 142);
-	return true;
+	return mode == POLICY_STRICT ? provision_first(x, 142) : loose(x);
 }
 
 bool gate_pass(struct exchange *x)

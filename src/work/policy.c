@@ -116,6 +116,17 @@ enum policy_mode policies_mode(const struct policies *p, struct slice user)
 	return slice_eq(v, S("strict")) ? POLICY_STRICT : POLICY_LOOSE;
 }
 
+bool policies_configured(const struct policies *p, struct slice user)
+{
+	struct slice v;
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++)
+		if (settings_user_str(p->set, user, wbxml_tag_name(rows[i].tag), &v) && v.len)
+			return true;
+	return (settings_user_str(p->set, user, "UnapprovedInROMApplicationList", &v) && v.len) ||
+	       (settings_user_str(p->set, user, "ApprovedApplicationList", &v) && v.len);
+}
+
 static uint64_t hash_of(struct arena *a, const struct policy *p)
 {
 	str_list parts = { NULL, 0, 0 };

@@ -14,6 +14,8 @@ struct policies;
 int policies_new(struct policies **p_r, struct settings *set, struct err *e);
 void policies_free(struct policies **p);
 enum policy_mode policies_mode(const struct policies *p, struct slice user);
+/* Did the admin set anything for this user? Without it there is nothing to insist on. */
+bool policies_configured(const struct policies *p, struct slice user);
 /* The document of this user, in the arena: never empty (a lock code that is not
  * required is said too, so that an older policy ends). *hash_r changes with it,
  * is never 0. */
