@@ -9,8 +9,13 @@
  *       whole mail) from offset 0 -> got[i]
  *   } while (body_make(a, &tree, &want, &plan, got, &body) == 0);
  *
- * body_make asks again (at most four times, each time for at least four times
- * as much) when markup swallowed what it had. */
+ * body_make asks again (a few times, each time for four times as much) when
+ * markup swallowed what it had, and when a preference turns out not to fit.
+ *
+ * Which preference: MIME where MIMESupport allows it; then the one of the
+ * mail's own form (MS-ASAIRS R77); then the others as sent. All-or-none skips one
+ * that would be cut (R78, R80). HTML becomes text for type 1; text asked for as
+ * type 2 stays text and says so, NativeBodyType and Type then agree (R2411). */
 #ifndef PROTO_BODYPICK_H
 #define PROTO_BODYPICK_H
 
@@ -30,7 +35,7 @@ struct body_pref {
 
 struct body_want {
 	const struct body_pref *pref; /* n_pref 0: type text, unlimited */
-	size_t n_pref;
+	size_t n_pref;                /* at most 64 are looked at */
 	int mime_support;             /* 0 never, 1 S/MIME only, 2 all mail: MIME first where asked for */
 	uint64_t mime_truncation;     /* bytes for type 4; BODY_UNLIMITED when absent */
 	uint64_t max_bytes;           /* our own ceiling on Data, 0: none (limits.*) */
@@ -52,7 +57,11 @@ struct body_plan {
 	const struct body_pref *pref; /* the preference it answers, or NULL */
 	struct body_fetch fetch[BODY_MAX_FETCH];
 	size_t n;                     /* 0: nothing to fetch (no body) */
-	unsigned round;
+	size_t n_main;                /* the first of them make Data, the others Preview */
+	unsigned round;               /* how often it was enlarged */
+	uint64_t skip;                /* preferences that turned out not to fit, as bits */
+	bool no_data;                 /* all-or-none: nothing fits, Data stays away */
+	uint64_t known_size;          /* of what did not fit */
 };
 
 struct body {
@@ -73,6 +82,22 @@ int body_make(struct arena *a, const struct mime_tree *t, const struct body_want
 /* Both steps on a mail that is in memory. */
 void body_from_raw(struct arena *a, const struct mime_tree *t, struct slice raw, const struct body_want *w,
 		   struct body *b_r);
+
+/* -- what belongs where -- */
+
+/* The leaves that make the body, in order, for a phone that takes text or HTML.
+ * They differ below multipart/alternative only. */
+struct body_view {
+	int v[BODY_MAX_FETCH];
+	size_t n;
+	bool html; /* one of them is HTML */
+};
+struct body_parts {
+	struct body_view text, html;
+	enum body_type native;     /* BODY_TEXT or BODY_HTML */
+	uint8_t *is_body;          /* a byte a part: 1 in some view */
+};
+void body_parts_find(struct arena *a, const struct mime_tree *t, struct body_parts *p_r);
 
 /* -- attachments -- */
 

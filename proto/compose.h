@@ -33,7 +33,12 @@ struct compose_result {
 	struct slice subject;
 };
 
-/* Appends the mail to `out`. -1: ERR_BAD_REQUEST the phone's MIME has no head
+/* What becomes of the original: its text is quoted behind the phone's, in each
+ * form (text, HTML) the phone wrote; a forward adds its attachments, a reply the
+ * inline images of a quoted HTML. An original that is signed or encrypted is
+ * attached whole (message/rfc822). A phone's mail that is signed or encrypted
+ * itself leaves as it is.
+ * Appends the mail to `out`. -1: ERR_BAD_REQUEST the phone's MIME has no head
  * at all; ERR_LIMIT the disk is full. No recipient is no error here: rcpt.n. */
 int compose_mail(struct arena *a, const struct compose *c, struct blob *out, struct compose_result *r_r,
 		 struct err *e);

@@ -27,6 +27,10 @@ struct mailinfo {
  * when the structure is not known (headers only). */
 void mailinfo_fill(struct arena *a, const struct mail_headers *h, const struct mime_tree *t, int64_t received_ms,
 		   struct mailinfo *m_r);
+/* What of struct email (email.h) follows from it; read state, flag, categories
+ * and last verb are the caller's. */
+struct email;
+void mailinfo_to_email(struct arena *a, const struct mailinfo *m, struct email *e);
 /* Without "Re:", "Fwd:", "AW:", "WG:" ... and "[n]" counters, repeated. */
 struct slice mail_topic(struct slice subject);
 
