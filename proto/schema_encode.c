@@ -124,6 +124,13 @@ static void put_item(struct wbxml_writer *w, uint16_t tag, const struct item *it
 	wbxml_close(w);
 }
 
+static void put_container(struct wbxml_writer *w, const struct field *f, const void *obj, enum eas_version v)
+{
+	wbxml_open(w, f->tag);
+	encode_fields(w, f->sub, obj, v);
+	wbxml_close(w);
+}
+
 static void put_num(struct wbxml_writer *w, const struct field *f, const struct num *m)
 {
 	if (f->kind == FIELD_FLAG && m->v)
@@ -151,12 +158,10 @@ static void encode_field(struct wbxml_writer *w, const struct schema *s, const s
 		put_date(w, f, m);
 		break;
 	case FIELD_OBJ:
-		encode_struct(w, f->sub, *(void *const *)m, v);
+		put_container(w, f, *(void *const *)m, v);
 		break;
 	case FIELD_INTO:
-		wbxml_open(w, f->tag);
-		encode_fields(w, f->sub, obj, v);
-		wbxml_close(w);
+		put_container(w, f, obj, v);
 		break;
 	case FIELD_LIST:
 		put_list(w, s, f, obj, v);
