@@ -134,6 +134,7 @@ fuzz:
 	@FUZZ_SECONDS=$${FUZZ_SECONDS:-60} tests/run fuzz
 fuzz-build:
 	$(AGAIN) SAN=fuzz CC=clang CXX=clang++ CCACHE= fuzz-programs
+	@/usr/bin/python3 tests/fuzz/seeds.py
 
 PREFIX     ?= /usr/local
 SYSCONFDIR ?= $(if $(filter /usr,$(PREFIX)),/etc,$(PREFIX)/etc)

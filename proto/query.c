@@ -284,6 +284,8 @@ static int parse_fields(struct arena *a, struct cursor *c, struct eas_query *q, 
 	q->has_policy_key = key_len == 4;
 	q->policy_key = take_int(c, key_len);
 	q->device_type = charset_to_utf8(a, S_NONE, arena_slice(a, take_string(c)));
+	if (q->device_id.len > QUERY_MAX_DEVICE_ID || q->device_type.len > QUERY_MAX_DEVICE_ID)
+		return err_set(e, ERR_BAD_REQUEST, "query: device id or type of more than %d bytes", QUERY_MAX_DEVICE_ID);
 	while (!c->bad && c->s.len) {
 		unsigned tag = take_byte(c);
 		struct slice v = take_string(c);

@@ -26,10 +26,12 @@ def collect(version, command, document, body):
 def shared_directory():
     """../shared of the repository; of the main work tree in a linked one."""
     places = [os.environ.get("ZPUSHD_SHARED"), os.path.join(case.ROOT, "..", "shared")]
-    common = subprocess.run(["git", "-C", case.ROOT, "rev-parse", "--path-format=absolute", "--git-common-dir"],
-                            capture_output=True, text=True).stdout.strip()
-    if common:
+    try:
+        common = subprocess.run(["git", "-C", case.ROOT, "rev-parse", "--path-format=absolute", "--git-common-dir"],
+                                capture_output=True, text=True).stdout.strip()
         places.append(os.path.join(os.path.dirname(common), "..", "shared"))
+    except OSError:             # no git here: then it is no linked work tree either
+        pass
     for place in places:
         if place and os.path.isdir(os.path.join(place, "spec", "xsd")):
             return place

@@ -131,6 +131,23 @@ CASE(query_binary_device_id_becomes_hex)
 	CHECK_STR(r.device_id, "01ff80");
 }
 
+/* Found by fuzz_query: the one-byte length of the short form allows 255, as hex 510. */
+CASE(query_base64_device_id_has_the_same_limit)
+{
+	static char id[256];
+	struct eas_query q = { .command = EAS_CMD_SYNC, .version = 141, .device_type = S("t") }, r;
+
+	memset(id, 'x', sizeof(id));
+	q.device_id = slice(id, QUERY_MAX_DEVICE_ID);
+	CHECK_INT(eas_query_parse(test_arena(), eas_query_base64(test_arena(), &q), &r, &e), 0);
+	q.device_id = slice(id, QUERY_MAX_DEVICE_ID + 1);
+	CHECK_INT(eas_query_parse(test_arena(), eas_query_base64(test_arena(), &q), &r, &e), -1);
+	CHECK_INT(e.code, ERR_BAD_REQUEST);
+	memset(id, 1, sizeof(id));
+	q.device_id = slice(id, QUERY_MAX_DEVICE_ID / 2 + 1); /* binary: twice as long in hex */
+	CHECK_INT(eas_query_parse(test_arena(), eas_query_base64(test_arena(), &q), &r, &e), -1);
+}
+
 CASE(query_tables)
 {
 	CHECK_INT(eas_version_parse(S("14.1")), 141);
