@@ -137,10 +137,16 @@ struct slice key_channel(struct arena *a, struct slice prefix, struct slice user
 	return of_user(a, prefix, "push", user);
 }
 
-struct slice key_channels(struct arena *a, struct slice prefix)
+struct slice key_index(struct arena *a, struct slice prefix, struct slice user)
+{
+	return of_user(a, prefix, "idx", user);
+}
+
+/* A glob: what the prefix holds stands for itself. */
+static struct slice pattern(struct arena *a, struct slice prefix, const char *kind)
 {
 	struct slice glob = S("*?[]\\");
-	char *out = arena_alloc(a, prefix.len * 2 + 16);
+	char *out = arena_alloc(a, prefix.len * 2 + 1);
 	size_t n = 0;
 
 	for (size_t i = 0; i < prefix.len; i++) {
@@ -148,8 +154,17 @@ struct slice key_channels(struct arena *a, struct slice prefix)
 			out[n++] = '\\';
 		out[n++] = prefix.ptr[i];
 	}
-	memcpy(out + n, "push:{*}", 8);
-	return slice(out, n + 8);
+	return arena_printf(a, "%.*s%s:{*}", (int)n, out, kind);
+}
+
+struct slice key_channels(struct arena *a, struct slice prefix)
+{
+	return pattern(a, prefix, "push");
+}
+
+struct slice key_indexes(struct arena *a, struct slice prefix)
+{
+	return pattern(a, prefix, "idx");
 }
 
 struct slice key_epoch(struct arena *a, struct slice prefix)

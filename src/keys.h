@@ -9,6 +9,7 @@
  *                            extra:FOLDER  moved:DEV; or claim:DEV, a claim
  *   PREFIX gen:{USER}        change counter: a decimal, INCR by hooks
  *   PREFIX push:{USER}       channel of change messages
+ *   PREFIX idx:{USER}        set of the NAMEs of that user's records
  *   PREFIX epoch             what a flush or fail-over changes
  *
  * In USER control bytes, percent signs and braces are written as %XX (upper-case
@@ -32,10 +33,13 @@ struct slice key_moved(struct arena *a, struct slice device_id);                
 /* Full Redis names. */
 struct slice key_record(struct arena *a, struct slice prefix, struct slice user, struct slice key);
 struct slice key_gen(struct arena *a, struct slice prefix, struct slice user);     /* zpush:gen:{user} */
+struct slice key_index(struct arena *a, struct slice prefix, struct slice user);   /* zpush:idx:{user} */
 struct slice key_channel(struct arena *a, struct slice prefix, struct slice user); /* zpush:push:{user} */
 struct slice key_epoch(struct arena *a, struct slice prefix);                      /* zpush:epoch */
 /* Pattern for PSUBSCRIBE of all users' channels. */
 struct slice key_channels(struct arena *a, struct slice prefix);
+/* Pattern for SCAN of all users' indexes. */
+struct slice key_indexes(struct arena *a, struct slice prefix);
 /* The user of a channel or record name; false when it is none of ours. */
 bool key_user_of(struct arena *a, struct slice prefix, struct slice name, struct slice *user_r, struct slice *kind_r);
 
