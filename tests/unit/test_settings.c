@@ -1,6 +1,8 @@
 /* test_settings.c - the settings table and snapshots made from it. */
 #include "harness.h"
 
+#include <stdio.h>
+
 #include "base/settings_table.h"
 
 static int set(struct settings *s, const char *k, const char *v, struct err *e)
@@ -126,4 +128,70 @@ CASE(settings_client_rows)
 	CHECK_INT(settings_client_num(s, b, "heartbeat_max", -1), 480000);
 	CHECK_INT(settings_client_num(s, a, "heartbeat_max", -1), -1);
 	settings_unref(&s);
+}
+
+/* Every literal key that a getter is asked for, in the whole tree: a wrong one would
+ * end the process on the first request that comes by. */
+static const struct {
+	const char *getter;
+	unsigned types;
+} getters[] = {
+	{ "str", 1u << SETTING_STR | 1u << SETTING_SECRET | 1u << SETTING_ENUM | 1u << SETTING_ADDR },
+	{ "bool", 1u << SETTING_BOOL },
+	{ "int", 1u << SETTING_INT },
+	{ "ms", 1u << SETTING_DURATION },
+	{ "bytes", 1u << SETTING_SIZE },
+	{ "list", 1u << SETTING_LIST | 1u << SETTING_ADDRS },
+	{ "given", ~0u },
+};
+
+static size_t calls_checked;
+
+static void check_call(const char *file, struct slice getter, struct slice key)
+{
+	const struct setting *row = settings_find(key);
+
+	for (size_t i = 0; i < sizeof(getters) / sizeof(*getters); i++) {
+		if (!slice_eq(getter, slice_str(getters[i].getter)))
+			continue;
+		calls_checked++;
+		if (!row || !(getters[i].types & 1u << row->type))
+			test_fail(file, 0, "settings_%.*s of \"%.*s\": no such key of that type", SARG(getter), SARG(key));
+	}
+}
+
+/* settings_GETTER(anything but quotes and semicolons, "key" */
+static void check_text(const char *file, struct slice t)
+{
+	const char *at;
+
+	while (t.len && (at = memmem(t.ptr, t.len, "settings_", 9)) != NULL) {
+		ptrdiff_t paren, quote, end;
+		struct slice getter;
+
+		t = slice_from(t, (size_t)(at - t.ptr) + 9);
+		paren = slice_chr(t, '(');
+		quote = slice_chr(t, '"');
+		end = slice_chr(t, ';');
+		if (paren < 0 || paren > 12 || quote < paren || (end >= 0 && end < quote))
+			continue;
+		getter = slice_to(t, (size_t)paren);
+		t = slice_from(t, (size_t)quote + 1);
+		check_call(file, getter, slice_to(t, (size_t)slice_chr(t, '"')));
+	}
+}
+
+CASE(settings_asked_for_in_the_tree_exist)
+{
+	FILE *p = popen("find src backend bench -name '*.c' ! -path src/base/settings.c", "r");
+	char file[512];
+
+	CHECK(p);
+	calls_checked = 0;
+	while (fgets(file, sizeof(file), p)) {
+		file[strcspn(file, "\n")] = 0;
+		check_text(file, test_file(file));
+	}
+	pclose(p);
+	CHECK(calls_checked > 50);
 }

@@ -1,0 +1,270 @@
+/* test_store_redis.c - what only a Redis can do to us: outage and return, hang, flush,
+ * eviction, forgotten scripts, another server; and its public format. */
+#include "store_env.h"
+
+/* --- Redis -------------------------------------------------------------------- */
+
+CASE(store_redis_reads_version_1)
+{
+	struct store *s = open_store(REDIS);
+	struct slice text = test_file("tests/unit/data/store_v1.redis");
+
+	raw(text.ptr, text.len);
+	reads_yesterday(s);
+	store_close(&s);
+}
+
+CASE(store_redis_writes_the_public_format)
+{
+	struct store *s = open_store(REDIS);
+	struct err e;
+	uint64_t rev;
+	struct slice v;
+
+	MUST(put(s, "dev:A", "base", STORE_PUT, 0, NULL, &e));
+	MUST(put(s, "dev:A", "+d", STORE_APPEND, STORE_ANY, &rev, &e));
+	v = ask("GET zpush:rec:{jane@example.org}:dev:A");
+	CHECK_SLICE(v, arena_printf(test_arena(), "$32\r\n1-%016llx00000004base+d\r\n", (unsigned long long)rev));
+	CHECK_STR(ask("PTTL zpush:rec:{jane@example.org}:dev:A"), ":-1\r\n");
+	CHECK_STR(ask("SMEMBERS zpush:idx:{jane@example.org}"), "*1\r\n$5\r\ndev:A\r\n");
+	CHECK_STR(ask("SET zpush:rec:{jane@example.org}:dev:A 2future"), "+OK\r\n");
+	CHECK_INT(put(s, "dev:A", "x", STORE_PUT, STORE_ANY, NULL, &e), -1);
+	CHECK_INT(e.code, ERR_STORE_FORMAT);
+	CHECK_INT(store_load(s, jane, &(struct store_get){ .key = S("dev:A") }, 1, NULL, NULL, test_arena(), &e), -1);
+	CHECK_INT(e.code, ERR_STORE_FORMAT);
+	store_close(&s);
+}
+
+static long long pttl(const char *key)
+{
+	struct slice r = ask(key);
+	int64_t v = -9;
+
+	slice_i64(slice_trim(slice_from(r, 1)), &v);
+	return v;
+}
+
+CASE(store_redis_slides_what_is_loaded)
+{
+	struct store *s = open_store(REDIS);
+	struct store_put p[2] = { { .key = S("dev:A"), .value = S("v") }, { .key = S("sent:A:1"), .value = S("v"), .ttl_ms = 50000 } };
+	struct err e;
+
+	MUST(store_commit(s, jane, p, 2, NULL, 0, &e));
+	CHECK(pttl("PTTL zpush:rec:{jane@example.org}:dev:A") > s->forget_ms - 60000);
+	ask("PEXPIRE zpush:rec:{jane@example.org}:dev:A 100000");
+	got(s, "dev:A");
+	got(s, "sent:A:1");
+	CHECK(pttl("PTTL zpush:rec:{jane@example.org}:dev:A") > s->forget_ms - 60000);
+	CHECK(pttl("PTTL zpush:rec:{jane@example.org}:sent:A:1") <= 50000);
+	store_close(&s);
+}
+
+CASE(store_redis_subscriber_sees_what_is_published)
+{
+	struct store *s = open_store(REDIS);
+	struct err e;
+	char buf[512] = "";
+	struct pollfd pf = { .fd = dial(), .events = POLLIN };
+	size_t at = 0;
+	ssize_t n;
+
+	CHECK(write(pf.fd, "PSUBSCRIBE zpush:push:{*}\r\n", 27) == 27);
+	CHECK(poll(&pf, 1, 2000) == 1);
+	n = read(pf.fd, buf, sizeof(buf));
+	CHECK(n > 0);
+	MUST(store_publish(s, jane, S("{\"folder\":\"INBOX\"}"), true, &e));
+	while (at < sizeof(buf) - 1 && poll(&pf, 1, at ? 100 : 2000) > 0 && (n = read(pf.fd, buf + at, sizeof(buf) - 1 - at)) > 0)
+		at += (size_t)n;
+	buf[at] = 0;
+	close(pf.fd);
+	CHECK(strstr(buf, "zpush:push:{jane@example.org}") && strstr(buf, "{\"folder\":\"INBOX\"}"));
+	CHECK_STR(ask("GET zpush:gen:{jane@example.org}"), "$1\r\n1\r\n");
+	store_close(&s);
+}
+
+CASE(store_redis_epoch_changes_by_flush_and_restart)
+{
+	struct store *s;
+	struct err e;
+	uint64_t g1, g2, g3;
+
+	need_own_redis();
+	s = open_store(REDIS);
+	MUST(store_publish(s, jane, S("{}"), true, &e));
+	MUST(store_gen(s, jane, &g1, &e));
+	MUST(store_gen(s, jane, &g2, &e));
+	CHECK(g1 == g2);
+	ask("FLUSHDB");
+	MUST(store_publish(s, jane, S("{}"), true, &e)); /* the counter comes out the same */
+	MUST(store_gen(s, jane, &g2, &e));
+	CHECK(g1 != g2 && STORE_GEN_COUNTER(g2) == 1);
+	kill_redis();
+	launch_redis();
+	MUST(store_gen(s, jane, &g3, &e));
+	CHECK(g3 != g2);
+	store_close(&s);
+}
+
+CASE(store_redis_evicted_records_are_absent_and_lose)
+{
+	struct store *s = open_store(REDIS);
+	struct err e;
+	uint64_t rev;
+	struct seen l = { .s = s };
+
+	MUST(put(s, "dev:A", "v", STORE_PUT, 0, &rev, &e));
+	ask("DEL zpush:rec:{jane@example.org}:dev:A");
+	CHECK_INT(got(s, "dev:A").rev, 0);
+	CHECK_INT(put(s, "dev:A", "+", STORE_APPEND, rev, NULL, &e), -1);
+	CHECK_INT(e.code, ERR_STORE_RACE);
+	MUST(store_list(s, jane, S("dev:"), on_key, &l, &e));
+	CHECK_INT(l.n, 0);
+	store_close(&s);
+}
+
+CASE(store_redis_loads_its_scripts_again)
+{
+	struct store *s = open_store(REDIS);
+	struct err e;
+
+	MUST(put(s, "dev:A", "v", STORE_PUT, 0, NULL, &e));
+	ask("SCRIPT FLUSH");
+	MUST(put(s, "dev:A", "w", STORE_PUT, STORE_ANY, NULL, &e));
+	ask("SCRIPT FLUSH");
+	CHECK_STR(got(s, "dev:A").value, "w");
+	store_close(&s);
+}
+
+CASE(store_redis_outage_and_return)
+{
+	struct settings *set;
+	struct store *s;
+	struct err e;
+	int64_t t0;
+
+	need_own_redis();
+	ask("FLUSHDB");
+	set = settings_for(REDIS, "limits.store_breaker_pause", "200ms");
+	s = open_with(&set, &clock_system);
+	MUST(put(s, "dev:A", "v", STORE_PUT, 0, NULL, &e));
+	kill_redis();
+	for (int i = 0; i < 6; i++) {
+		CHECK_INT(put(s, "dev:A", "w", STORE_PUT, STORE_ANY, NULL, &e), -1);
+		CHECK(e.code == ERR_REFUSED || e.code == ERR_STORE || e.code == ERR_TIMEOUT);
+	}
+	t0 = clock_now(&clock_system);
+	CHECK_INT(put(s, "dev:A", "w", STORE_PUT, STORE_ANY, NULL, &e), -1);
+	CHECK(strstr(e.text, "left alone"));
+	CHECK(clock_now(&clock_system) - t0 < 100);
+	launch_redis();
+	usleep(250000);
+	MUST(put(s, "dev:A", "x", STORE_PUT, STORE_ANY, NULL, &e));
+	CHECK_STR(got(s, "dev:A").value, "x");
+	/* Restarted while nobody asked: idle connections died unseen. */
+	kill_redis();
+	launch_redis();
+	CHECK_STR(got(s, "dev:A").value, "x");
+	store_close(&s);
+}
+
+CASE(store_redis_hangs)
+{
+	struct settings *set;
+	struct store *s;
+	struct err e;
+	int64_t t0;
+
+	need_own_redis();
+	ask("FLUSHDB");
+	set = settings_for(REDIS, "limits.store_deadline", "300ms");
+	s = open_with(&set, &clock_system);
+	MUST(put(s, "dev:A", "v", STORE_PUT, 0, NULL, &e));
+	kill(redis_pid, SIGSTOP);
+	t0 = clock_now(&clock_system);
+	CHECK_INT(store_load(s, jane, &(struct store_get){ .key = S("dev:A") }, 1, NULL, NULL, test_arena(), &e), -1);
+	CHECK_INT(e.code, ERR_TIMEOUT);
+	CHECK(clock_now(&clock_system) - t0 < 1500);
+	kill(redis_pid, SIGCONT);
+	for (int i = 0; i < 100 && put(s, "dev:B", "w", STORE_PUT, STORE_ANY, NULL, &e) < 0; i++)
+		usleep(20000);
+	CHECK_STR(got(s, "dev:B").value, "w");
+	CHECK_STR(got(s, "dev:A").value, "v");
+	store_close(&s);
+}
+
+CASE(store_redis_more_threads_than_connections)
+{
+	struct settings *set;
+	struct store *s;
+
+	need_redis();
+	ask("FLUSHDB");
+	set = settings_for(REDIS, "limits.store_connections", "2");
+	s = open_with(&set, &clock_system);
+	race_all(s, false);
+	store_close(&s);
+}
+
+CASE(store_redis_warns_of_eviction_and_no_persistence)
+{
+	struct store *s;
+	struct err e;
+	struct slice w;
+
+	need_own_redis();
+	s = open_store(REDIS);
+	ask("CONFIG SET maxmemory-policy allkeys-lru");
+	ask("CONFIG SET appendonly no");
+	MUST(store_check(s, test_arena(), &w, &e));
+	CHECK(memmem(w.ptr, w.len, "allkeys-lru", 11) && memmem(w.ptr, w.len, "keeps nothing", 13));
+	ask("CONFIG SET maxmemory-policy noeviction");
+	ask("CONFIG SET appendonly yes");
+	store_close(&s);
+}
+
+CASE(store_redis_logs_in)
+{
+	struct settings *set;
+	struct store *s;
+	struct err e;
+	char url[128];
+
+	need_own_redis();
+	ask("ACL SETUSER app on >p@ss:w ~* &* +@all");
+	set = settings_for(REDIS, NULL, NULL);
+	snprintf(url, sizeof(url), "redis://app:p%%40ss%%3Aw@127.0.0.1:%d/15", redis_port);
+	MUST(settings_set(set, S("store.url"), slice_str(url), "test", &e));
+	s = open_with(&set, &clock_system);
+	MUST(put(s, "dev:A", "v", STORE_PUT, STORE_ANY, NULL, &e));
+	store_close(&s);
+	set = settings_for(REDIS, NULL, NULL);
+	snprintf(url, sizeof(url), "redis://app:wrong@127.0.0.1:%d/15", redis_port);
+	MUST(settings_set(set, S("store.url"), slice_str(url), "test", &e));
+	s = open_with(&set, &clock_system);
+	CHECK_INT(put(s, "dev:A", "v", STORE_PUT, STORE_ANY, NULL, &e), -1);
+	CHECK_INT(e.code, ERR_STORE);
+	CHECK(strstr(e.text, "WRONGPASS") && !strstr(e.text, "wrong@"));
+	store_close(&s);
+}
+
+CASE(redis_urls)
+{
+	struct redis_url u;
+	struct err e;
+
+	CHECK_INT(redis_url_parse(&u, S("redis://h"), &e), 0);
+	CHECK_STR(slice_str(u.address), "h:6379");
+	CHECK(u.db == 0 && !u.tls && !u.user && !u.password);
+	redis_url_free(&u);
+	CHECK_INT(redis_url_parse(&u, S("rediss://:s%2F3c@[::1]:7000/4"), &e), 0);
+	CHECK_STR(slice_str(u.address), "[::1]:7000");
+	CHECK_STR(slice_str(u.host), "::1");
+	CHECK_STR(slice_str(u.password), "s/3c");
+	CHECK(u.db == 4 && u.tls && !u.user);
+	redis_url_free(&u);
+	CHECK_INT(redis_url_parse(&u, S("redis://h:99999/0"), &e), -1);
+	CHECK_INT(redis_url_parse(&u, S("redis://h/x"), &e), -1);
+	CHECK_INT(redis_url_parse(&u, S("redis://"), &e), -1);
+	CHECK_INT(redis_url_parse(&u, S("redis://[::1"), &e), -1);
+}
