@@ -212,29 +212,31 @@ void charset_free(struct charset_reader **r)
 	*r = NULL;
 }
 
+enum { CHUNK = 4096 };
+
 /* Converts what it can, a bad byte becomes U+FFFD. Returns the bytes used: all
  * but an unfinished character. */
 static size_t convert(struct charset_reader *r, const char *p, size_t n, struct bytes *out)
 {
-	char *in = (char *)(uintptr_t)p; /* iconv's prototype; it does not write */
-	size_t left = n;
+	char *in = (char *)(uintptr_t)p, *end = in + n; /* iconv's prototype; it does not write */
 
-	while (left) {
-		char buf[1024], *o = buf;
-		size_t room = sizeof(buf);
+	while (in < end) {
+		char buf[1024], *o = buf, *before = in;
+		size_t room = sizeof(buf), left = (size_t)(end - in) < CHUNK ? (size_t)(end - in) : CHUNK;
 		size_t rc = iconv(r->cd, &in, &left, &o, &room);
 		int err = errno;
 
 		utf8_cleaner_feed(&r->clean, slice(buf, sizeof(buf) - room), out);
 		if (rc != (size_t)-1 || err == E2BIG)
 			continue;
-		if (err == EINVAL && left < sizeof(r->hold))
-			break;
+		if (err == EINVAL && (size_t)(end - in) < sizeof(r->hold))
+			break; /* cut off by the end of the input */
+		if (err == EINVAL && in > before)
+			continue; /* cut off by the chunk */
 		utf8_cleaner_feed(&r->clean, S("\xEF\xBF\xBD"), out);
 		in++;
-		left--;
 	}
-	return n - left;
+	return n - (size_t)(end - in);
 }
 
 static void iconv_feed(struct charset_reader *r, struct slice in, struct bytes *out)

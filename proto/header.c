@@ -155,6 +155,20 @@ static void text_literal(struct text *t, struct slice s)
 	bytes_slice(&t->out, charset_to_utf8(t->arena, S_NONE, s));
 }
 
+/* Offset of the next two characters `mark` at or behind `at`, or SIZE_MAX. */
+static size_t find_mark(struct slice s, size_t at, const char mark[2])
+{
+	for (;;) {
+		ptrdiff_t q = slice_chr(slice_from(s, at), mark[0]);
+
+		if (q < 0 || (at += (size_t)q) + 1 >= s.len)
+			return SIZE_MAX;
+		if (s.ptr[at + 1] == mark[1])
+			return at;
+		at++;
+	}
+}
+
 struct word {
 	struct slice charset, text;
 	char encoding;
@@ -175,11 +189,8 @@ static bool word_at(struct text *t, struct slice s, size_t at, struct word *w)
 	if ((w->encoding != 'b' && w->encoding != 'q') || slice_chr(w->charset, ' ') >= 0)
 		return false;
 	begin = at + 2 + (size_t)q + 3;
-	if (t->end_mark < begin) {
-		const char *e = memmem(s.ptr + begin, s.len - begin, "?=", 2);
-
-		t->end_mark = e ? (size_t)(e - s.ptr) : SIZE_MAX;
-	}
+	if (t->end_mark < begin)
+		t->end_mark = find_mark(s, begin, "?=");
 	if (t->end_mark == SIZE_MAX)
 		return false;
 	w->text = slice(s.ptr + begin, t->end_mark - begin);
@@ -244,18 +255,17 @@ struct slice header_text(struct arena *a, struct slice value)
 	size_t done = 0, at = 0;
 	bool after_word = false;
 
-	if (!memmem(s.ptr ? s.ptr : "", s.len, "=?", 2))
+	if (find_mark(s, 0, "=?") == SIZE_MAX)
 		return charset_to_utf8(a, S_NONE, s);
 	bytes_init(&t.out, a, 0);
 	bytes_init(&t.pending, a, 0);
 	while (at < s.len && t.words < MAX_WORDS) {
-		const char *p = memmem(s.ptr + at, s.len - at, "=?", 2);
 		struct slice gap;
 		struct word w;
 
-		if (!p)
+		at = find_mark(s, at, "=?");
+		if (at == SIZE_MAX)
 			break;
-		at = (size_t)(p - s.ptr);
 		if (!word_at(&t, s, at, &w)) {
 			at += 2;
 			continue;

@@ -49,16 +49,21 @@ static void skip_blanks(struct slice *s)
 
 static struct slice quoted(struct arena *a, struct slice *s)
 {
-	char *p = arena_alloc(a, s->len + 1);
-	size_t n = 0, i = 1;
+	size_t n = 0, end = 1;
+	char *p;
 
-	for (; i < s->len && s->ptr[i] != '"'; i++) {
+	while (end < s->len && s->ptr[end] != '"')
+		end += s->ptr[end] == '\\' && end + 1 < s->len ? 2 : 1;
+	if (end > s->len)
+		end = s->len;
+	p = arena_alloc(a, end);
+	for (size_t i = 1; i < end; i++) {
 		/* Windows paths come with single backslashes: only \" and \\ escape. */
-		if (s->ptr[i] == '\\' && i + 1 < s->len && (s->ptr[i + 1] == '"' || s->ptr[i + 1] == '\\'))
+		if (s->ptr[i] == '\\' && i + 1 < end && (s->ptr[i + 1] == '"' || s->ptr[i + 1] == '\\'))
 			i++;
 		p[n++] = s->ptr[i];
 	}
-	*s = slice_from(*s, i < s->len ? i + 1 : i);
+	*s = slice_from(*s, end < s->len ? end + 1 : end);
 	return slice(p, n);
 }
 

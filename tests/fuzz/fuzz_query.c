@@ -2,6 +2,7 @@
 #include <stdint.h>
 
 #include "proto/query.h"
+#include "proto/utf8.h"
 
 static void check(bool ok)
 {
@@ -35,6 +36,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 
 	if (eas_query_parse(a, slice((const char *)data, len), &q, &e) == 0) {
 		check(q.device_id.len <= QUERY_MAX_DEVICE_ID);
+		check(utf8_clean(q.user) && utf8_clean(q.device_id) && utf8_clean(q.device_type));
+		check(utf8_clean(q.collection_id) && utf8_clean(q.item_id) && utf8_clean(q.command_text));
 		round_trip(a, &q);
 	}
 	if (percent_decode(a, slice((const char *)data, len), &out))
