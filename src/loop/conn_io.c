@@ -331,6 +331,8 @@ void conn_on_poll(uv_poll_t *h, int status, int events)
 		else
 			read_socket(c);
 	}
+	if ((events & UV_DISCONNECT) && c->state == CONN_HANDSHAKING)
+		conn_close(c, "hung up in the handshake");
 	/* No more requests, but an answer under way may still be read. */
 	if ((events & UV_DISCONNECT) && c->state != CONN_CLOSING && !(c->mask & UV_READABLE))
 		c->flags |= CONN_HALF_CLOSED;

@@ -176,6 +176,8 @@ void conn_reply_done(struct conn *c)
 		forget_request(c);
 		if (queue_slice(&c->x->pending).len == 0)
 			conn_drop_xfer(c);
+		if (c->wire)
+			tlsio_park(c);
 		conn_set_state(c, CONN_IDLE);
 		return;
 	}

@@ -175,9 +175,34 @@ int loop_new(struct loop **l_r, const struct loop_config *c, const struct loop_d
 	return 0;
 }
 
+static int load_tls(struct loop *l, const char *certificate, const char *key, struct err *e)
+{
+	struct tls_options o = {
+		.certificate = certificate,
+		.key = key,
+		.data_dir = l->deps.data_dir,
+		.min_version = l->deps.tls_min_version,
+		.secret = l->deps.secret,
+		.clock = l->deps.clock,
+		.rnd = l->deps.rnd,
+	};
+	struct tls_server *fresh;
+
+	if (tls_server_new(&fresh, &o, e) < 0)
+		return -1;
+	tls_server_unref(&l->tls); /* handshakes under way hold their own reference */
+	l->tls = fresh;
+	return 0;
+}
+
+int loop_reload_tls(struct loop *l, const char *certificate, const char *key, struct err *e)
+{
+	return l->tls ? load_tls(l, certificate, key, e) : 0;
+}
+
 int loop_listen(struct loop *l, struct slice address, enum listen_kind kind, unsigned *port_r, struct err *e)
 {
-	if (kind == LISTEN_TLS && !l->tls && tls_server_load(l, e) < 0)
+	if (kind == LISTEN_TLS && !l->tls && load_tls(l, l->deps.certificate, l->deps.key, e) < 0)
 		return -1;
 	return server_listen(l, address, kind, port_r, e);
 }

@@ -73,7 +73,8 @@ struct loop_deps {
 	const char *data_dir;                     /* self-made certificate, auth secret */
 	const char *certificate, *key;            /* PEM files; NULL or "": self-made in data_dir */
 	const char *tls_min_version;              /* "1.2" or "1.0"; NULL: "1.2" */
-	const char *secret_file;                  /* auth.secret_file; NULL or "": data_dir/secret */
+	struct slice secret;                      /* auth_secret: TLS tickets survive a restart and work on
+						   * every instance. Empty: drawn at start */
 	void (*on_reload)(void *arg, struct loop *l); /* SIGHUP, on the loop; may be NULL */
 	void *reload_arg;
 };

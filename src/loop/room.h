@@ -63,13 +63,15 @@ struct loop {
 	struct park_hooks hooks;
 	uint64_t next_rid;
 	unsigned exchanges_running;
+	unsigned handshakes;    /* jobs queued or running */
 	uint64_t late_answers;
 	bool draining, stopped;
 	int64_t drain_end_ms;
 	int64_t date_second;    /* `date` is of that second */
 	char date[40];          /* "Tue, 24 Nov 2026 17:00:00 GMT" */
 	char scratch[LOOP_SCRATCH]; /* socket reads; never kept over a callback */
-	char scratch_out[LOOP_SCRATCH]; /* pread of spilled replies, sealing */
+	char scratch_out[LOOP_SCRATCH]; /* pread of spilled replies */
+	char sealed[20 * 1024];         /* one record, sealed or opened by the engine */
 };
 
 static inline int64_t loop_now(const struct loop *l)
