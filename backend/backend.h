@@ -62,6 +62,9 @@ struct be_cred {
 	struct slice user;     /* canonical name: keys everything */
 	struct slice login;    /* as typed after auth.domain; %u %n %d of templates come from here */
 	struct slice password; /* never logged, wiped with its arena */
+	bool trusted;          /* the user was verified by other means (a remembered verdict of auth):
+				* with an empty password a backend may log in by its master user. Never
+				* set it for what a phone just sent. */
 };
 
 struct be_folder {
@@ -209,7 +212,9 @@ struct backend_ops {
 	 * set; renaming to what exists likewise, renaming or deleting what is gone gives
 	 * ERR_NOT_FOUND, so does a parent that is not there. Characters of a name that the
 	 * server cannot hold come back replaced (backend_folder_name), never refused. Inbox
-	 * and special folders: ERR_SPECIAL. A rename takes children along and keeps identity,
+	 * and special folders: ERR_SPECIAL. With type FOLDER_SENT, _TRASH or _DRAFTS the missing
+	 * special folder is made where the backend keeps it (parent and name are not looked
+	 * at), or ERR_EXISTS names the one there is. A rename takes children along and keeps identity,
 	 * numbers and tokens of all of them. */
 	enum be_result (*folder_create)(struct session *s, struct slice parent, struct slice name, enum folder_type type,
 					struct arena *a, struct slice *path_r, struct err *e);
