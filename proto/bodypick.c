@@ -6,6 +6,7 @@
 #include "proto/bodypick.h"
 
 #include "proto/html.h"
+#include "proto/mime_safe.h"
 
 enum {
 	WHOLE_BELOW = 64 * 1024, /* smaller parts are fetched whole: one round trip, exact size */
@@ -295,7 +296,10 @@ static void make_mime(struct arena *a, const struct mime_tree *t, const struct b
 	b->truncated = limit < t->size;
 	if (p->n_main == 0)
 		return;
-	b->data = utf8_make_clean(a, utf8_whole(slice_to(got[0], limit < SIZE_MAX ? (size_t)limit : SIZE_MAX)));
+	if (limit > SIZE_MAX)
+		limit = SIZE_MAX;
+	b->data = mime_make_safe(a, utf8_whole(slice_to(got[0], (size_t)limit)));
+	b->data = utf8_cut(b->data, (size_t)limit); /* encoding made it longer */
 	b->has_data = b->data.len > 0;
 }
 

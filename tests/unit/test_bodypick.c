@@ -183,6 +183,29 @@ CASE(body_mime_by_support)
 	CHECK(!b.has_data && b.truncated);
 }
 
+static bool has(struct slice s, const char *z)
+{
+	return memmem(s.ptr, s.len, z, strlen(z)) != NULL;
+}
+
+CASE(body_mime_of_8bit_mail_is_text_and_reads_the_same)
+{
+	struct slice raw = S("Subject: caf\xe9\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n"
+			     "Content-Type: text/plain; charset=iso-8859-1\r\nContent-Transfer-Encoding: 8bit\r\nX-Kept: 1\r\n\r\nna\xefve = \r\n--b\r\n"
+			     "Content-Type: text/html; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n\r\n<p>\xc3\xa9\r\n--b--\r\n");
+	struct body b = make1(raw, BODY_MIME, BODY_UNLIMITED);
+	struct slice safe = b.data;
+
+	CHECK_INT(b.size, raw.len);
+	CHECK(has(safe, "X-Kept: 1\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\nna=EFve =3D=20\r\n--b"));
+	CHECK(has(safe, "8bit\r\n\r\n<p>\xc3\xa9\r\n--b--"));
+	CHECK(slice_starts(safe, S("Subject: caf\xc3\xa9\r\n")));
+	CHECK_STR(make1(safe, BODY_TEXT, BODY_UNLIMITED).data, "naïve = \r\né");
+	CHECK_STR(make1(raw, BODY_TEXT, BODY_UNLIMITED).data, "naïve = \r\né");
+	for (uint64_t n = 0; n < raw.len; n++)
+		CHECK(make1(raw, BODY_MIME, n).data.len <= n);
+}
+
 CASE(body_mime_truncation_tables)
 {
 	static const uint64_t want[] = { 0, 4096, 5120, 7168, 10240, 20480, 51200, 102400 };
