@@ -6,16 +6,12 @@
  * in memory, so auth_recall looks at verdicts before failures. */
 #include "work/auth.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <pthread.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "base/digest.h"
 #include "base/list.h"
+#include "work/datadir.h"
 
 enum {
 	BUCKETS = 1 << 14,
@@ -59,71 +55,6 @@ struct auth {
 	size_t n_users, n_fails;
 };
 
-/* --- the secret ---------------------------------------------------------------- */
-
-static int read_secret(int fd, const char *path, uint8_t *secret, struct err *e)
-{
-	char raw[4096];
-	struct stat st;
-	ssize_t n;
-	struct sha256 d;
-
-	if (fstat(fd, &st) == 0 && (st.st_mode & 077))
-		return err_set(e, ERR_CONFIG, "auth.secret_file %s: others may read it; chmod 600", path);
-	n = read(fd, raw, sizeof(raw));
-	if (n < 16)
-		return err_set(e, ERR_CONFIG, "auth.secret_file %s: %s", path, n < 0 ? strerror(errno) : "shorter than 16 bytes");
-	d = digest_sha256(slice(raw, (size_t)n));
-	memcpy(secret, d.b, SECRET_BYTES);
-	mem_wipe(raw, sizeof(raw));
-	mem_wipe(&d, sizeof(d));
-	return 0;
-}
-
-static int make_secret(const char *path, const struct rnd *rnd, struct err *e)
-{
-	uint8_t fresh[SECRET_BYTES];
-	int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-	bool written;
-
-	if (fd < 0)
-		return errno == EEXIST ? 0 : err_set(e, ERR_CONFIG, "%s: %s", path, strerror(errno));
-	rnd->fill(rnd->self, fresh, sizeof(fresh));
-	written = write(fd, fresh, sizeof(fresh)) == sizeof(fresh) && fsync(fd) == 0;
-	mem_wipe(fresh, sizeof(fresh));
-	if (close(fd) < 0 || !written) {
-		unlink(path);
-		return err_set(e, ERR_CONFIG, "%s: %s", path, strerror(errno));
-	}
-	return 0;
-}
-
-static int load_secret(struct auth *a, const struct settings *set, const struct rnd *rnd, struct err *e)
-{
-	struct slice file = settings_str(set, "auth.secret_file"), dir = settings_str(set, "server.data_dir");
-	char path[1024], parent[1000];
-	int fd, rc;
-
-	snprintf(parent, sizeof(parent), "%.*s", SARG(dir));
-	if (file.len)
-		snprintf(path, sizeof(path), "%.*s", SARG(file));
-	else
-		snprintf(path, sizeof(path), "%s/auth.secret", parent);
-	if (!file.len && mkdir(parent, 0700) < 0 && errno != EEXIST)
-		return err_set(e, ERR_CONFIG, "server.data_dir %s: %s", parent, strerror(errno));
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0 && errno == ENOENT && !file.len) {
-		if (make_secret(path, rnd, e) < 0)
-			return -1;
-		fd = open(path, O_RDONLY | O_CLOEXEC);
-	}
-	if (fd < 0)
-		return err_set(e, ERR_CONFIG, "%s: %s", path, strerror(errno));
-	rc = read_secret(fd, path, a->secret, e);
-	close(fd);
-	return rc;
-}
-
 /* --- making one ------------------------------------------------------------------ */
 
 void auth_configure(struct auth *a, const struct settings *set)
@@ -147,7 +78,7 @@ int auth_new(struct auth **a_r, const struct settings *set, const struct clock *
 	list_init(&a->users);
 	list_init(&a->fails);
 	auth_configure(a, set);
-	if (load_secret(a, set, rnd, e) < 0) {
+	if (datadir_auth_secret(set, rnd, a->secret, e) < 0) {
 		auth_free(&a);
 		return -1;
 	}

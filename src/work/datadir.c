@@ -87,18 +87,21 @@ int datadir_lock(const struct settings *s, int *fd_r, struct err *e)
 static int read_secret(struct arena *a, const char *path, struct slice *secret_r, struct err *e)
 {
 	char buf[SECRET_MAX];
+	struct stat st;
 	ssize_t n;
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
 
 	if (fd < 0)
-		return errno == ENOENT ? err_set(e, ERR_NOT_FOUND, "%s", path)
-				       : err_set(e, ERR_CONFIG, "%s: %s", path, strerror(errno));
-	n = read(fd, buf, sizeof(buf));
+		return err_set(e, errno == ENOENT ? ERR_NOT_FOUND : ERR_CONFIG, "%s: %s", path, strerror(errno));
+	n = fstat(fd, &st) < 0 ? -1 : read(fd, buf, sizeof(buf));
 	close(fd);
 	if (n < 0)
 		return err_set(e, ERR_CONFIG, "%s: %s", path, strerror(errno));
 	*secret_r = arena_slice(a, slice_trim(slice(buf, (size_t)n)));
 	mem_wipe(buf, sizeof(buf));
+	/* The group may: that is how secrets are mounted into containers. */
+	if (st.st_mode & 07)
+		return err_set(e, ERR_CONFIG, "%s: others may read it; chmod 600", path);
 	if (secret_r->len < SECRET_MIN)
 		return err_set(e, ERR_CONFIG, "%s: a secret has at least %d characters", path, SECRET_MIN);
 	return 0;
@@ -155,12 +158,21 @@ int datadir_secret(struct arena *a, const char *path, size_t n, const struct rnd
 
 int datadir_auth_secret(const struct settings *s, const struct rnd *rnd, uint8_t key_r[32], struct err *e)
 {
+	struct slice given = settings_str(s, "auth.secret_file"), text;
 	struct arena *a = arena_new();
-	struct slice text;
-	int rc = datadir_secret(a, datadir_path(a, s, settings_str(s, "auth.secret_file"), "auth.secret").ptr, 32, rnd,
-				&text, e);
+	const char *path = datadir_path(a, s, given, "auth.secret").ptr;
+	int rc;
 
-	if (rc == 0) {
+	if (given.len)
+		rc = read_secret(a, path, &text, e);
+	else
+		rc = datadir_open(s, e) < 0 ? -1 : datadir_secret(a, path, 32, rnd, &text, e);
+	if (rc < 0) {
+		if (given.len)
+			err_add(e, "auth.secret_file");
+		if (e)
+			e->code = ERR_CONFIG;
+	} else {
 		struct sha256 key = digest_sha256(text);
 
 		memcpy(key_r, key.b, 32);

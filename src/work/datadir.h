@@ -24,7 +24,9 @@ bool datadir_needs_lock(const struct settings *s);
  * base64url, a trailing newline is not part of it. At least 16 characters, else -1. */
 int datadir_secret(struct arena *a, const char *path, size_t n, const struct rnd *rnd, struct slice *secret_r,
 		   struct err *e);
-/* The three of them, by settings. auth: 32 bytes of key, from the text of the file. */
+/* The three of them, by settings. auth: 32 bytes of key, from the text of the file; one
+ * that is named by auth.secret_file must be there: an instance of a fleet that made its
+ * own would refuse every sync key of the others. */
 int datadir_auth_secret(const struct settings *s, const struct rnd *rnd, uint8_t key_r[32], struct err *e);
 int datadir_admin_token(struct arena *a, const struct settings *s, const struct rnd *rnd, struct slice *t_r,
 			struct err *e);

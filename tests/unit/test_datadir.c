@@ -114,7 +114,7 @@ CASE(datadir_refuses_a_poor_secret)
 
 	CHECK_INT(datadir_open(s, &e), 0);
 	f = fopen(datadir_path(a, s, S_NONE, "auth.secret").ptr, "w");
-	CHECK(f && fputs("short\n", f) >= 0);
+	CHECK(f && fputs("short\n", f) >= 0 && fchmod(fileno(f), 0600) == 0);
 	fclose(f);
 	CHECK_INT(datadir_secret(a, datadir_path(a, s, S_NONE, "auth.secret").ptr, 32, &rnd_system, &t, &e), -1);
 	CHECK(strstr(e.text, "16 characters"));
