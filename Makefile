@@ -136,6 +136,15 @@ fuzz-build:
 	$(AGAIN) SAN=fuzz CC=clang CXX=clang++ CCACHE= fuzz-programs
 	@/usr/bin/python3 tests/fuzz/seeds.py
 
+## bench-wbxml: our WBXML beside libwbxml2 on the same documents
+bench-wbxml:
+	$(NEED_TEST)
+	$(AGAIN) $(B)/bench-wbxml
+	@$(B)/bench-wbxml
+$(B)/bench-wbxml: bench/micro/wbxml.c $(B)/libproto.a $(B)/libbase.a
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) $$(pkg-config --cflags libwbxml2) -I/usr/include/libwbxml-1.0 $(LDFLAGS) -o $@ $< \
+	    -Wl,--start-group $(LIBS) -Wl,--end-group $$(pkg-config --libs libwbxml2) $(LDLIBS)
+
 PREFIX     ?= /usr/local
 SYSCONFDIR ?= $(if $(filter /usr,$(PREFIX)),/etc,$(PREFIX)/etc)
 
@@ -158,6 +167,6 @@ clean:
 help:
 	@sed -n 's/^## //p' $(firstword $(MAKEFILE_LIST)) | awk -F': ' '{ printf "make %-12s %s\n", $$1, $$2 }'
 
-.PHONY: all unit unit-build fuzz-programs run check test demo dev asan tsan fuzz fuzz-build install clean help
+.PHONY: all unit unit-build fuzz-programs run check test demo dev asan tsan fuzz fuzz-build bench-wbxml install clean help
 .SECONDARY:
 -include $(shell find $(B) -name '*.d' 2>/dev/null)

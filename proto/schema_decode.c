@@ -85,6 +85,10 @@ static char *list_push(struct decoder *d, const struct field *f, char *obj, size
 		problem(d, PROBLEM_TOO_LONG, f->tag);
 		return NULL;
 	}
+	if (!l->v) { /* most lists hold one or two: large elements start small */
+		l->cap = size > 64 ? 2 : 8;
+		l->v = arena_alloc(d->arena, l->cap * size);
+	}
 	l->v = arena_grow(d->arena, l->v, l->n, &l->cap, size);
 	elem = l->v + l->n++ * size;
 	memset(elem, 0, size);

@@ -5,6 +5,10 @@
  * `held`. */
 #include "proto/wbxml.h"
 
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+
 
 enum { G_SWITCH_PAGE = 0x00, G_END = 0x01, G_STR_I = 0x03, G_OPAQUE = 0xC3, TAG_CONTENT = 0x40 };
 
@@ -123,19 +127,33 @@ static int utf8_len(const uint8_t *p, size_t n)
 	return len == 3 && p[0] == 0xef && p[1] == 0xbf && p[2] >= 0xbe ? -1 : len;
 }
 
-/* Length of the front that is printable ASCII, eight bytes a step. */
+static bool is_plain(uint8_t c)
+{
+	return (c >= 0x20 && c < 0x80) || c == '\t' || c == '\n' || c == '\r';
+}
+
+/* Length of the front that is ASCII and fit for XML, 16 bytes a step. */
 static size_t plain_len(const uint8_t *p, size_t n)
 {
-	const uint64_t ones = 0x0101010101010101u, high = ones << 7;
 	size_t i = 0;
 
-	for (; i + 8 <= n; i += 8) {
-		uint64_t x;
+#ifdef __SSE2__
+	const __m128i space = _mm_set1_epi8(0x20), tab = _mm_set1_epi8('\t'), lf = _mm_set1_epi8('\n'),
+		      cr = _mm_set1_epi8('\r');
 
-		memcpy(&x, p + i, 8);
-		if ((x | ((x - ones * 0x20) & ~x)) & high)
-			break;
+	for (; i + 16 <= n; i += 16) {
+		__m128i x = _mm_loadu_si128((const __m128i *)(const void *)(p + i));
+		/* signed: control bytes and everything from 0x80 are below a space */
+		__m128i low = _mm_cmplt_epi8(x, space);
+		__m128i blank = _mm_or_si128(_mm_cmpeq_epi8(x, tab), _mm_or_si128(_mm_cmpeq_epi8(x, lf), _mm_cmpeq_epi8(x, cr)));
+		unsigned odd = (unsigned)_mm_movemask_epi8(_mm_andnot_si128(blank, low));
+
+		if (odd)
+			return i + (size_t)__builtin_ctz(odd);
 	}
+#endif
+	while (i < n && is_plain(p[i]))
+		i++;
 	return i;
 }
 
@@ -143,22 +161,19 @@ static size_t plain_len(const uint8_t *p, size_t n)
  * sequence that the end cuts short. */
 static size_t good_len(const uint8_t *p, size_t n, bool *cut_r)
 {
-	size_t i = 0;
+	size_t i = plain_len(p, n);
 
 	*cut_r = false;
 	while (i < n) {
-		int k;
+		int k = utf8_len(p + i, n - i);
 
-		i += plain_len(p + i, n - i);
-		/* at least one byte by hand, then try the fast way again */
-		for (int tries = 0; i < n && tries < 8; tries++) {
-			k = utf8_len(p + i, n - i);
-			if (k <= 0) {
-				*cut_r = k == 0;
-				return i;
-			}
-			i += (size_t)k;
+		if (k <= 0) {
+			*cut_r = k == 0;
+			return i;
 		}
+		i += (size_t)k;
+		if (i < n && p[i] < 0x80)
+			i += plain_len(p + i, n - i);
 	}
 	return i;
 }
