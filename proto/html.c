@@ -283,12 +283,20 @@ static void count(unsigned *n, bool closing, unsigned max)
 		++*n;
 }
 
+/* What can be seen ends a head that nobody closed. */
+static void leave_head(struct html_reader *r, enum role role)
+{
+	if (role != ROLE_INLINE && role < ROLE_HEAD)
+		r->in_head = r->in_title = false;
+}
+
 static void on_tag(struct html_reader *r)
 {
 	const struct tag_row *row;
 
 	r->tag[r->tag_n] = 0;
 	row = bsearch(r->tag, tags, sizeof(tags) / sizeof(*tags), sizeof(*tags), tag_cmp);
+	leave_head(r, row ? row->role : ROLE_INLINE);
 	switch (row ? row->role : ROLE_INLINE) {
 	case ROLE_INLINE:
 		break;

@@ -40,6 +40,8 @@ CASE(html_to_text_forms)
 		{ "<img src=x alt=\"a cat\">", "[a cat]" },
 		{ "1 < 2 and 3 <4", "1 < 2 and 3 <4" },
 		{ "<p", "" },
+		{ "<html><head><title>lost</title><meta x><p>seen", "seen" },
+		{ "<!--[if mso]><p>no</p><![endif]--><![if !mso]>yes<![endif]><o:p> </o:p>", "yes" },
 		{ "", "" },
 		{ "a<br><br><br>", "a" },
 		{ "é€😀", "é€😀" },
