@@ -33,7 +33,7 @@ THIRD_PARTY = [
     (r"uv(/|\.h)", r"src/loop/|src/job\.[ch]$"),
     (r"llhttp\.h", r"src/loop/http"),
     (r"mbedtls/|psa/", r"src/loop/tls|src/base/(stream|digest)"),
-    (r"hiredis", r"src/work/store|src/loop/pubsub"),
+    (r"hiredis", r"src/work/(store|redis)|src/loop/pubsub"),
     (r"libetpan/", r"backend/(imap|smtp)/"),
     (r"curl/", r"backend/dav/"),
     (r"toml\+\+/", r"src/config_toml\.cc$"),

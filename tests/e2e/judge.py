@@ -10,7 +10,7 @@ import subprocess
 import tempfile
 
 import case
-from env import scratch
+import env
 from wbxml import Element
 
 replies = []        # (version, command, Element, bytes)
@@ -24,18 +24,7 @@ def collect(version, command, document, body):
 
 
 def shared_directory():
-    """../shared of the repository; of the main work tree in a linked one."""
-    places = [os.environ.get("ZPUSHD_SHARED"), os.path.join(case.ROOT, "..", "shared")]
-    try:
-        common = subprocess.run(["git", "-C", case.ROOT, "rev-parse", "--path-format=absolute", "--git-common-dir"],
-                                capture_output=True, text=True).stdout.strip()
-        places.append(os.path.join(os.path.dirname(common), "..", "shared"))
-    except OSError:             # no git here: then it is no linked work tree either
-        pass
-    for place in places:
-        if place and os.path.isdir(os.path.join(place, "spec", "xsd")):
-            return place
-    case.skip("needs ../shared/spec/xsd beside the repository")
+    return env.shared_directory() or case.skip("needs ../shared/spec/xsd beside the repository")
 
 
 def schema():
@@ -75,7 +64,7 @@ def _copy(e, version):
 def schema_case():
     """every_reply_satisfies_the_schemas"""
     all_xsd = schema()
-    folder = tempfile.mkdtemp(dir=scratch())
+    folder = tempfile.mkdtemp(dir=env.scratch())
     names = []
     for number, (version, command, document, _) in enumerate(replies):
         names.append(os.path.join(folder, "%05d-%s-%s.xml" % (number, version, command)))

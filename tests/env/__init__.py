@@ -9,7 +9,7 @@ ports below one temporary directory, leaving stops it and what it started.
 ServiceMissing is raised where the program is not installed or cannot run here
 (Postfix needs root); tests/e2e/case.py makes a skip with that reason of it.
 """
-from .base import Service, ServiceMissing, free_port, poll, scratch
+from .base import Service, ServiceMissing, free_port, poll, scratch, shared_directory
 from .certs import Certificates
 from .dovecot import ACCOUNTS, DOMAIN, Dovecot
 from .mail import message
@@ -19,4 +19,5 @@ from .redis import Redis
 from .sink import HttpSink, MailSink
 
 __all__ = ["ACCOUNTS", "Certificates", "DOMAIN", "Dovecot", "HttpSink", "MailSink", "Postfix",
-           "Proxy", "Redis", "Service", "ServiceMissing", "free_port", "message", "poll", "scratch"]
+           "Proxy", "Redis", "Service", "ServiceMissing", "free_port", "message", "poll", "scratch",
+           "shared_directory"]

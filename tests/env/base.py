@@ -58,6 +58,21 @@ def free_port():
     raise RuntimeError("no free port")
 
 
+def shared_directory():
+    """../shared of the repository (schemas, requirement tables, recorded
+    exchanges); of the main work tree in a linked one. None where it is absent."""
+    root = os.path.realpath(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", ".."))
+    places = [os.environ.get("ZPUSHD_SHARED"), os.path.join(root, "..", "shared")]
+    with contextlib.suppress(OSError):      # no git here: then it is no linked work tree either
+        common = subprocess.run(["git", "-C", root, "rev-parse", "--path-format=absolute", "--git-common-dir"],
+                                capture_output=True, text=True).stdout.strip()
+        places.append(os.path.join(os.path.dirname(common), "..", "shared"))
+    for place in places:
+        if place and os.path.isdir(os.path.join(place, "spec", "xsd")):
+            return os.path.realpath(place)
+    return None
+
+
 def poll(test, timeout=10.0, step=0.01, what="condition"):
     """Calls test() until it gives something true, and returns that."""
     end = time.monotonic() + timeout
