@@ -46,6 +46,9 @@ LINK := -Wl,--start-group $(LIBS) $(B)/libllhttp.a $(B)/libconfig.a -Wl,--end-gr
 # Sources beside the tests that are none themselves: linked into each.
 HELP := $(patsubst %,$(B)/%.o,$(filter-out tests/unit/test_%,$(wildcard tests/unit/*.c)))
 UNIT := $(patsubst tests/unit/%.c,$(B)/tests/unit/%,$(wildcard tests/unit/test_*.c))
+# One suite over every backend that a process can set up; tests/contract/rig_ext.c: over a real server.
+CONTRACT := $(B)/tests/contract/test_contract
+UNIT += $(CONTRACT)
 
 all: $(if $(wildcard src/main.c),$(B)/zpushd) $(if $(wildcard bench/*.c),$(B)/zpush-bench)
 
@@ -76,6 +79,10 @@ $(B)/zpush-bench: $(patsubst %,$(B)/%.o,$(wildcard bench/*.c)) $(LIBS) $(B)/libl
 
 $(B)/tests/unit/%: $(B)/tests/unit/%.c.o $(HELP) $(LIBS) $(B)/libllhttp.a $(B)/libconfig.a
 	$(Q)$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) $(LINK)
+
+$(CONTRACT): $(patsubst %,$(B)/%.o,$(wildcard tests/contract/*.c) tests/unit/harness.c) $(LIBS) $(B)/libllhttp.a $(B)/libconfig.a
+	$(Q)$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) $(LINK)
+$(B)/tests/contract/%.c.o: CPPFLAGS += -Itests -Itests/unit
 
 FUZZ := $(patsubst tests/fuzz/%.c,$(B)/tests/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 $(B)/tests/fuzz/%: $(B)/tests/fuzz/%.c.o $(LIBS) $(B)/libllhttp.a $(B)/libconfig.a

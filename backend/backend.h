@@ -115,7 +115,9 @@ struct be_changes_sink {
 	/* Gone since the token: first..last inclusive. Not called in a full listing;
 	 * may name numbers that never existed. Ascending; before, between or after items. */
 	int (*gone)(void *arg, uint64_t first, uint64_t last);
-	void *arg; /* a callback that returns -1 ends the call with its err */
+	void *arg;
+	/* A callback that returns -1 ends the call with BE_TEMP and err left alone; the
+	 * session stays good. Callbacks may not call the backend. */
 };
 struct be_changes {
 	struct slice token;   /* for the next call; opaque, at most 256 bytes; survives restarts */
@@ -255,8 +257,8 @@ struct backend_ops {
 	 * nobody got anything. m->refused then lives as long as m->rcpt. */
 	enum be_result (*submit)(struct session *s, struct be_submit *m, struct err *e);
 
-	/* Watching. watch_open takes over the session (it is the watch's until
-	 * watch_close) and returns only when the server confirmed the watch, so that a
+	/* Watching. watch_open takes over the session (*s is NULL then, and it is the
+	 * watch's until watch_close; on failure it stays the caller's) and returns only when the server confirmed the watch, so that a
 	 * check made afterwards misses nothing. fd_r: to be polled for reading by the
 	 * loop; -1 where events come by the backend's source. `folders` are those of the
 	 * user's parked phones; those that cannot be watched are counted in *missed_r. */
