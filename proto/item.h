@@ -25,7 +25,6 @@ struct body_preference {
 	struct num type;            /* 1 text, 2 HTML, 3 RTF, 4 MIME */
 	struct num truncation_size; /* bytes; absent: no limit */
 	struct num all_or_none, preview;
-	struct field_problem problem;
 };
 extern const struct schema body_preference_schema;      /* airsyncbase:BodyPreference, 12.0 */
 extern const struct schema body_part_preference_schema; /* airsyncbase:BodyPartPreference, 14.1 */

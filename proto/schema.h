@@ -144,6 +144,7 @@ struct field {
 	uint16_t tag;
 	uint8_t kind, flags, first, last; /* versions */
 	uint16_t offset;
+	uint16_t elem;     /* size of the struct behind an object or in a list: checked against .sub by the tests */
 	uint32_t max_len;  /* text and binary: bytes; 0: FIELD_MAX_LEN. FIELD_DATA: 0 = reader's limit only */
 	uint32_t max_n;    /* lists; 0: FIELD_MAX_N */
 	int64_t min, max;  /* numbers */
@@ -195,11 +196,14 @@ struct schema {
 #define F_DATEC(S_, tag_, m_, first_, last_, ...) \
 	FIELD_ROW(S_, tag_, m_, FIELD_DATEC, first_, last_, FIELD_IS(S_, m_, struct date), ##__VA_ARGS__)
 #define F_OBJ(S_, tag_, m_, first_, last_, T_, sub_, ...) \
-	FIELD_ROW(S_, tag_, m_, FIELD_OBJ, first_, last_, FIELD_IS(S_, m_, T_ *), .sub = (sub_), ##__VA_ARGS__)
+	FIELD_ROW(S_, tag_, m_, FIELD_OBJ, first_, last_, FIELD_IS(S_, m_, T_ *), .sub = (sub_), \
+		  .elem = sizeof(T_), ##__VA_ARGS__)
 #define F_INTO(S_, tag_, m_, first_, last_, sub_, ...) \
-	FIELD_ROW(S_, tag_, m_, FIELD_INTO, first_, last_, FIELD_IS(S_, m_, struct num), .sub = (sub_), ##__VA_ARGS__)
+	FIELD_ROW(S_, tag_, m_, FIELD_INTO, first_, last_, FIELD_IS(S_, m_, struct num), .sub = (sub_), \
+		  .elem = sizeof(S_), ##__VA_ARGS__)
 #define F_LIST(S_, tag_, m_, first_, last_, T_, sub_, ...) \
-	FIELD_ROW(S_, tag_, m_, FIELD_LIST, first_, last_, FIELD_IS(S_, m_.v[0], T_), .sub = (sub_), ##__VA_ARGS__)
+	FIELD_ROW(S_, tag_, m_, FIELD_LIST, first_, last_, FIELD_IS(S_, m_.v[0], T_), .sub = (sub_), \
+		  .elem = sizeof(T_), ##__VA_ARGS__)
 #define F_STRS(S_, tag_, m_, first_, last_, ...) \
 	FIELD_ROW(S_, tag_, m_, FIELD_STRS, first_, last_, FIELD_IS(S_, m_, str_list), ##__VA_ARGS__)
 #define F_TAGS(S_, tag_, m_, first_, last_, ...) \

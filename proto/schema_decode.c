@@ -245,8 +245,8 @@ static int add_long(struct decoder *d, struct slice s, struct err *e)
 	size_t max = d->field->max_len ? d->field->max_len : FIELD_MAX_LEN, need = d->value_len + s.len;
 	char *p;
 
-	if (d->field->kind == FIELD_B64)
-		max = max / 3 * 4 + 4;
+	if (d->field->kind == FIELD_B64 || (d->field->kind == FIELD_BIN && d->small[0] == 't'))
+		max = max / 3 * 4 + 4; /* of base64; the raw length is looked at on close */
 	if (d->too_long || need > max) {
 		d->too_long = true;
 		return 0;

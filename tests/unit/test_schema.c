@@ -4,7 +4,8 @@
 
 #include <stdio.h>
 
-#include "proto/item.h"
+#include "proto/commands.h"
+#include "proto/item_in.h"
 
 struct part {
 	uint16_t tag;
@@ -455,4 +456,73 @@ CASE(data_may_be_produced_while_writing)
 	CHECK_INT(encode_document(out, &doc_schema, &a, EAS_141, &e), -1);
 	CHECK_INT(e.code, ERR_BACKEND_TEMP);
 	blob_free(&out);
+}
+
+/* --- the tables of the product -------------------------------------------------- */
+
+static bool overlap(const struct field *a, const struct field *b)
+{
+	return a->tag == b->tag && a->first <= b->last && b->first <= a->last;
+}
+
+static bool alias_of(const struct field *a, const struct field *b)
+{
+	return a->kind == b->kind && a->offset == b->offset && a->kind != FIELD_LIST;
+}
+
+static void check_row(const struct schema *s, const struct field *f)
+{
+	const char *name = wbxml_tag_name(f->tag);
+
+	CHECK(name != NULL);
+	if (f->first > f->last || f->min > f->max || f->offset >= s->size)
+		test_fail(__FILE__, __LINE__, "%s: versions, bounds or offset", name);
+	if (f->sub && f->sub->size != f->elem)
+		test_fail(__FILE__, __LINE__, "%s: struct of %u bytes, its table is for %u", name, f->elem, f->sub->size);
+	if (f->kind == FIELD_INTO && f->elem != s->size)
+		test_fail(__FILE__, __LINE__, "%s: a wrapper of another struct", name);
+	for (const struct field *g = s->fields; g < f; g++) {
+		if (overlap(f, g))
+			test_fail(__FILE__, __LINE__, "%s stands twice", name);
+		/* two names of one scalar in one version: one of them is never written */
+		if (alias_of(f, g) && f->first <= g->last && g->first <= f->last && !((f->flags | g->flags) & FIELD_ALIAS))
+			test_fail(__FILE__, __LINE__, "%s shares its member", name);
+	}
+}
+
+static unsigned walk(const struct schema *s, unsigned depth)
+{
+	unsigned rows = s->n;
+
+	CHECK(depth < DECODE_DEPTH - 1);
+	for (unsigned i = 0; i < s->n; i++) {
+		check_row(s, &s->fields[i]);
+		if (s->fields[i].sub)
+			rows += walk(s->fields[i].sub, depth + 1);
+		if (s->fields[i].kind == FIELD_ITEM)
+			rows += walk(&item_in_schema, depth + 1) + walk(item_schema(CLASS_EMAIL), depth + 1);
+	}
+	return rows;
+}
+
+CASE(every_table_of_the_product_is_consistent)
+{
+	static const struct schema *const replies[] = {
+		&sync_reply_schema, &foldersync_reply_schema, &foldercreate_reply_schema, &folderupdate_reply_schema,
+		&folderdelete_reply_schema, &itemops_reply_schema, &settings_reply_schema, &provision_reply_schema,
+		&estimate_reply_schema, &moveitems_reply_schema, &ping_reply_schema, &sendmail_reply_schema,
+		&smartreply_reply_schema, &smartforward_reply_schema,
+	};
+	const struct command *c;
+	unsigned rows = 0;
+
+	for (size_t i = 0; (c = command_at(i)); i++) {
+		if (!c->request)
+			continue;
+		CHECK_INT(c->request->tag, c->root);
+		rows += walk(c->request, 0);
+	}
+	for (size_t i = 0; i < sizeof(replies) / sizeof(replies[0]); i++)
+		rows += walk(replies[i], 0);
+	CHECK(rows > 400);
 }
