@@ -13,6 +13,7 @@ enum {
 	MAX_ROUNDS = 3,
 	CHUNK = 8192,
 	PREVIEW_BYTES = 2048,    /* 255 characters of at most 4 bytes, and blanks */
+	PREVIEW_SOURCE = 64 * 1024,
 };
 
 uint64_t body_truncation(unsigned code)
@@ -285,7 +286,7 @@ static struct slice make_preview(struct arena *a, const struct mime_tree *t, con
 	if (p->n == 0 || p->fetch[i].part == MIME_NONE)
 		return S_NONE;
 	bytes_init(&out, a, PREVIEW_BYTES);
-	render_leaf(a, &t->v[p->fetch[i].part], got[i], BODY_TEXT, &out);
+	render_leaf(a, &t->v[p->fetch[i].part], slice_to(got[i], PREVIEW_SOURCE), BODY_TEXT, &out);
 	return utf8_cut_chars(fold_blanks(a, utf8_whole(bytes_get(&out))), p->pref->preview);
 }
 

@@ -34,17 +34,59 @@ void transfer_init(struct transfer_reader *r, enum transfer kind)
 
 /* -- base64 -- */
 
+/* Value of a digit, -1 for what is none. */
+static const signed char digit[128] = {
+	-1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1,
+	-1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1,
+	-1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, 62, -1, -1, -1, 63,
+	52, 53, 54, 55, 56, 57, 58, 59, 60, 61, -1, -1, -1, -1, -1, -1,
+	-1,  0,  1,  2,  3,  4,  5,  6,  7,  8,  9, 10, 11, 12, 13, 14,
+	15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, -1, -1, -1, -1, -1,
+	-1, 26, 27, 28, 29, 30, 31, 32, 33, 34, 35, 36, 37, 38, 39, 40,
+	41, 42, 43, 44, 45, 46, 47, 48, 49, 50, 51, -1, -1, -1, -1, -1,
+};
+
 static int base64_value(unsigned char c)
 {
-	if (c >= 'A' && c <= 'Z')
-		return c - 'A';
-	if (c >= 'a' && c <= 'z')
-		return c - 'a' + 26;
-	if (c >= '0' && c <= '9')
-		return c - '0' + 52;
-	if (c == '+')
-		return 62;
-	return c == '/' ? 63 : -1;
+	return c < 128 ? digit[c] : -1;
+}
+
+/* Whole groups of four digits at the front: nearly all of a line. Returns the bytes used. */
+static size_t base64_groups(struct slice in, char *buf, size_t room, size_t *n)
+{
+	const unsigned char *p = (const unsigned char *)in.ptr;
+	size_t i = 0;
+
+	for (; i + 4 <= in.len && *n + 3 <= room; i += 4) {
+		int a = base64_value(p[i]), b = base64_value(p[i + 1]);
+		int c = base64_value(p[i + 2]), d = base64_value(p[i + 3]);
+		uint32_t v;
+
+		if ((a | b | c | d) < 0)
+			break;
+		v = (uint32_t)a << 18 | (uint32_t)b << 12 | (uint32_t)c << 6 | (uint32_t)d;
+		buf[(*n)++] = (char)(v >> 16);
+		buf[(*n)++] = (char)(v >> 8);
+		buf[(*n)++] = (char)v;
+	}
+	return i;
+}
+
+static void base64_byte(struct transfer_reader *r, char c, char *buf, size_t *n)
+{
+	int v = base64_value((unsigned char)c);
+
+	if (v < 0) {
+		if (c == '=') /* padding; another run may follow */
+			r->acc = r->bits = 0;
+		return;
+	}
+	r->acc = (r->acc << 6 | (uint32_t)v) & 0xFFFFFF;
+	r->bits += 6;
+	if (r->bits >= 8) {
+		r->bits -= 8;
+		buf[(*n)++] = (char)(r->acc >> r->bits);
+	}
 }
 
 static void base64_feed(struct transfer_reader *r, struct slice in, struct bytes *out)
@@ -52,26 +94,19 @@ static void base64_feed(struct transfer_reader *r, struct slice in, struct bytes
 	char buf[768];
 	size_t n = 0;
 
-	for (size_t i = 0; i < in.len; i++) {
-		int v = base64_value((unsigned char)in.ptr[i]);
+	while (in.len) {
+		size_t used = r->bits == 0 ? base64_groups(in, buf, sizeof(buf) - 1, &n) : 0;
 
-		if (v < 0) {
-			if (in.ptr[i] == '=') /* padding; another run may follow */
-				r->acc = r->bits = 0;
-			continue;
+		in = slice_from(in, used);
+		if (in.len) {
+			base64_byte(r, *in.ptr, buf, &n);
+			in = slice_from(in, 1);
 		}
-		r->acc = (r->acc << 6 | (uint32_t)v) & 0xFFFFFF;
-		r->bits += 6;
-		if (r->bits < 8)
-			continue;
-		r->bits -= 8;
-		buf[n++] = (char)(r->acc >> r->bits);
-		if (n == sizeof(buf)) {
+		if (n + 4 > sizeof(buf) - 1 || in.len == 0) {
 			bytes_add(out, buf, n);
 			n = 0;
 		}
 	}
-	bytes_add(out, buf, n);
 }
 
 /* -- quoted-printable -- */

@@ -78,6 +78,15 @@ static bool not_xml(const char *p, int len)
 	return len == 3 && (unsigned char)p[0] == 0xEF && (unsigned char)p[1] == 0xBF && (unsigned char)p[2] >= 0xBE;
 }
 
+/* All eight bytes printable ASCII: no high bit, and none of them below 0x20. */
+static bool eight_plain(const char *p)
+{
+	uint64_t v;
+
+	memcpy(&v, p, 8);
+	return ((v | (v - 0x2020202020202020)) & 0x8080808080808080) == 0;
+}
+
 /* Length of the clean run at the front. */
 static size_t clean_run(const char *p, size_t n)
 {
@@ -85,6 +94,11 @@ static size_t clean_run(const char *p, size_t n)
 
 	while (i < n) {
 		int len;
+
+		if (i + 8 <= n && eight_plain(p + i)) {
+			i += 8;
+			continue;
+		}
 
 		if ((unsigned char)p[i] < 0x80) {
 			if (!ascii_clean((unsigned char)p[i]))
