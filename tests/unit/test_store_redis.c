@@ -268,3 +268,73 @@ CASE(redis_urls)
 	CHECK_INT(redis_url_parse(&u, S("redis://"), &e), -1);
 	CHECK_INT(redis_url_parse(&u, S("redis://[::1"), &e), -1);
 }
+
+/* A certificate for localhost, its own authority. False without openssl. */
+static bool make_certificate(const char *where)
+{
+	char cmd[600];
+
+	snprintf(cmd, sizeof(cmd),
+		 "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=localhost "
+		 "-addext subjectAltName=DNS:localhost -keyout '%s/k.pem' -out '%s/c.pem' >/dev/null 2>&1", where, where);
+	return system(cmd) == 0;
+}
+
+static pid_t launch_tls(const char *where, int port)
+{
+	char text[16], cert[100], key[100];
+	pid_t pid;
+
+	snprintf(text, sizeof(text), "%d", port);
+	snprintf(cert, sizeof(cert), "%s/c.pem", where);
+	snprintf(key, sizeof(key), "%s/k.pem", where);
+	pid = fork();
+	if (pid == 0) {
+		int null = open("/dev/null", O_RDWR);
+
+		dup2(null, 1);
+		dup2(null, 2);
+		execl("/usr/bin/redis-server", "redis-server", "--port", "0", "--tls-port", text, "--tls-cert-file", cert,
+		      "--tls-key-file", key, "--tls-auth-clients", "no", "--bind", "127.0.0.1", "--dir", where, "--save", "",
+		      (char *)NULL);
+		_exit(127);
+	}
+	return pid;
+}
+
+CASE(store_redis_over_tls)
+{
+	const char *where = private_dir();
+	int port = free_port();
+	struct settings *set = settings_for(MEM, "limits.store_breaker", "1000");
+	struct store *s, *strict;
+	struct err e = { .code = ERR_NONE };
+	char url[64], ca[100];
+	pid_t pid;
+	int rc = -1;
+
+	if (access("/usr/bin/redis-server", X_OK) < 0 || !make_certificate(where)) {
+		settings_unref(&set);
+		test_skip("no redis-server or openssl");
+	}
+	pid = launch_tls(where, port);
+	snprintf(url, sizeof(url), "rediss://localhost:%d/0", port);
+	snprintf(ca, sizeof(ca), "%s/c.pem", where);
+	MUST(settings_set(set, S("store.url"), slice_str(url), "test", &e));
+	strict = open_with(&(struct settings *){ settings_ref(set) }, &clock_system);
+	MUST(settings_set(set, S("net.tls_ca"), slice_str(ca), "test", &e));
+	s = open_with(&set, &clock_system);
+	for (int i = 0; i < 200 && rc < 0; i++) {
+		rc = put(s, "dev:A", "sealed", STORE_PUT, STORE_ANY, NULL, &e);
+		usleep(rc < 0 ? 10000 : 0);
+	}
+	if (rc == 0 && !slice_eq(got(s, "dev:A").value, S("sealed")))
+		rc = -1;
+	CHECK_INT(put(strict, "dev:A", "x", STORE_PUT, STORE_ANY, NULL, &(struct err){ .code = ERR_NONE }), -1);
+	store_close(&s);
+	store_close(&strict);
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	if (rc < 0)
+		test_fail(__FILE__, __LINE__, "%s: %s", err_name(e.code), e.text);
+}
