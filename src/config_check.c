@@ -160,10 +160,10 @@ static void check_store(struct check *c)
 			container = c->o->env[i] + 17;
 	if (container && strcmp(container, "1") == 0 && !settings_given(c->s, "store.url"))
 		WRONG(c, "store.url: must be given in a container (ZPUSHD_STORE_URL), because a store inside it is lost with it");
-	if (scheme_in(str(c, "store.url"), "redis-sentinel: redis-cluster:"))
-		WRONG(c, "store.url: this version knows no redis-sentinel and redis-cluster yet; use redis://");
-	else if (!scheme_in(str(c, "store.url"), "embedded: redis:// rediss:// memory: fail:"))
-		WRONG(c, "store.url: must begin with embedded:, redis:// or rediss://");
+	if (scheme_in(str(c, "store.url"), "redis-cluster:"))
+		WRONG(c, "store.url: this version knows no redis-cluster yet; use redis:// or redis-sentinel://");
+	else if (!scheme_in(str(c, "store.url"), "embedded: redis:// rediss:// redis-sentinel:// memory:"))
+		WRONG(c, "store.url: must begin with embedded:, redis://, rediss:// or redis-sentinel://");
 	if (slice_chr(str(c, "store.prefix"), '{') >= 0 || slice_chr(str(c, "store.prefix"), '}') >= 0)
 		WRONG(c, "store.prefix: must not hold braces: they mark the user in a key");
 	if (is(c, "store.url", "memory:"))
@@ -215,7 +215,7 @@ static void check_push(struct check *c)
 {
 	if (settings_ms(c->s, "push.heartbeat_min") > settings_ms(c->s, "push.heartbeat_max"))
 		WRONG(c, "push.heartbeat_min: is above push.heartbeat_max");
-	if (has_source(c, "hook") && !given(c, "push.notify_listen") && !scheme_in(str(c, "store.url"), "redis:// rediss://"))
+	if (has_source(c, "hook") && !given(c, "push.notify_listen") && !scheme_in(str(c, "store.url"), "redis:// rediss:// redis-sentinel://"))
 		WRONG(c, "push.sources: hook promises events, but neither push.notify_listen nor Redis can bring one");
 	if (settings_ms(c->s, "auth.cache") > settings_ms(c->s, "auth.cache_max"))
 		WRONG(c, "auth.cache: is above auth.cache_max");

@@ -38,112 +38,6 @@ struct redis_pool {
 	unsigned open, max;
 };
 
-/* --- URL ---------------------------------------------------------------------- */
-
-static int hex_value(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	c |= 0x20;
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-/* %XX decoded, for user and password. */
-static char *decoded(struct slice s)
-{
-	char *out = mem_str(s), *to = out;
-
-	for (size_t i = 0; i < s.len; i++) {
-		int hi = i + 2 < s.len && s.ptr[i] == '%' ? hex_value(s.ptr[i + 1]) : -1;
-		int lo = hi >= 0 ? hex_value(s.ptr[i + 2]) : -1;
-
-		*to++ = lo >= 0 ? (char)(hi << 4 | lo) : s.ptr[i];
-		i += lo >= 0 ? 2 : 0;
-	}
-	*to = 0;
-	return out;
-}
-
-static void parse_login(struct redis_url *u, struct slice login)
-{
-	ptrdiff_t colon = slice_chr(login, ':');
-
-	if (colon < 0) {
-		u->user = login.len ? decoded(login) : NULL;
-		return;
-	}
-	if (colon > 0)
-		u->user = decoded(slice_to(login, (size_t)colon));
-	u->password = decoded(slice_from(login, (size_t)colon + 1));
-}
-
-static ptrdiff_t last_chr(struct slice s, char c)
-{
-	for (size_t i = s.len; i > 0; i--)
-		if (s.ptr[i - 1] == c)
-			return (ptrdiff_t)i - 1;
-	return -1;
-}
-
-/* host, host:port, [v6], [v6]:port */
-static int parse_host(struct redis_url *u, struct slice at, struct err *e)
-{
-	bool v6 = slice_starts(at, S("["));
-	ptrdiff_t end = v6 ? slice_chr(at, ']') : slice_chr(at, ':');
-	struct slice host = v6 ? slice_to(slice_from(at, 1), end > 0 ? (size_t)end - 1 : 0)
-			       : slice_to(at, end < 0 ? at.len : (size_t)end);
-	struct slice rest = end < 0 ? S_NONE : slice_from(at, (size_t)end + v6);
-	uint64_t port = 6379;
-	char text[300];
-
-	if (host.len == 0 || host.len > 255 || (rest.len && (rest.ptr[0] != ':' || !slice_u64(slice_from(rest, 1), &port))) ||
-	    port > 65535)
-		return err_set(e, ERR_CONFIG, "store.url: wants redis://[user:pass@]host:port/db");
-	snprintf(text, sizeof(text), v6 ? "[%.*s]:%u" : "%.*s:%u", SARG(host), (unsigned)port);
-	u->address = mem_str(slice_str(text));
-	u->host = mem_str(host);
-	return 0;
-}
-
-int redis_url_parse(struct redis_url *u, struct slice url, struct err *e)
-{
-	ptrdiff_t slash, at;
-	uint64_t db = 0;
-	struct slice host;
-
-	memset(u, 0, sizeof(*u));
-	u->tls = slice_starts(url, S("rediss://"));
-	if (!u->tls && !slice_starts(url, S("redis://")))
-		return err_set(e, ERR_CONFIG, "store.url: must begin with redis:// or rediss://");
-	url = slice_from(url, u->tls ? 9 : 8);
-	at = last_chr(url, '@');
-	if (at >= 0)
-		parse_login(u, slice_to(url, (size_t)at));
-	host = slice_from(url, (size_t)(at + 1));
-	slash = slice_chr(host, '/');
-	if (slash >= 0 && host.len > (size_t)slash + 1 && !slice_u64(slice_from(host, (size_t)slash + 1), &db)) {
-		redis_url_free(u);
-		return err_set(e, ERR_CONFIG, "store.url: the database is a number");
-	}
-	u->db = (unsigned)db;
-	if (parse_host(u, slash < 0 ? host : slice_to(host, (size_t)slash), e) < 0) {
-		redis_url_free(u);
-		return -1;
-	}
-	return 0;
-}
-
-void redis_url_free(struct redis_url *u)
-{
-	if (u->password)
-		mem_wipe(u->password, strlen(u->password));
-	free(u->address);
-	free(u->host);
-	free(u->user);
-	free(u->password);
-	memset(u, 0, sizeof(*u));
-}
-
 /* --- commands and replies ----------------------------------------------------- */
 
 void redis_add(struct redis *c, const struct slice *argv, size_t argc)
@@ -337,16 +231,34 @@ int redis_note_epoch(struct redis *c, struct err *e)
 	return rc;
 }
 
+static int open_stream(struct redis *c, int64_t deadline_ms, struct err *e)
+{
+	const struct redis_url *u = &c->pool->url;
+	char *address;
+	int rc;
+
+	if (redis_master_address(u, deadline_ms, &address, e) < 0)
+		return -1;
+	rc = stream_open(&c->stream, address, deadline_ms, e);
+	if (rc == 0 && u->tls)
+		rc = stream_start_tls(c->stream, c->pool->tls, u->host, e);
+	if (rc < 0)
+		err_add(e, "redis %s", address);
+	free(address);
+	return rc;
+}
+
+/* redis_note_epoch writes when the server is another one than before, so a replica is
+ * found out here. */
 static int redis_connect(struct redis_pool *p, int64_t deadline_ms, struct redis **c_r, struct err *e)
 {
 	struct redis *c = mem_alloc(sizeof(*c));
 
 	c->pool = p;
 	c->reader = redisReaderCreate();
-	if (stream_open(&c->stream, p->url.address, deadline_ms, e) < 0 ||
-	    (p->url.tls && stream_start_tls(c->stream, p->tls, p->url.host, e) < 0)) {
+	if (open_stream(c, deadline_ms, e) < 0) {
 		redis_close(c);
-		return err_add(e, "redis %s", p->url.address);
+		return -1;
 	}
 	stream_deadline(c->stream, deadline_ms);
 	if (log_in(c, e) < 0 || redis_load_scripts(c, e) < 0 || redis_note_epoch(c, e) < 0) {

@@ -10,17 +10,23 @@
 #include "base/clock.h"
 #include "base/settings.h"
 
-/* redis://[user:pass@]host[:port][/db], rediss:// with TLS, redis+unix:... is not
- * known. NUL-terminated, owned; also used by the loop's subscription. */
+/* redis://[user:pass@]host[:port][/db], rediss:// with TLS,
+ * redis-sentinel://[user:pass@]host[:port],.../name[/db] (login and db are the
+ * master's). NUL-terminated, owned; also used by the subscription. */
 struct redis_url {
-	char *address; /* for stream_open: "host:port" */
-	char *host;    /* for the certificate */
+	char *address;   /* "host:port"; with sentinels for messages only */
+	char *host;      /* for the certificate */
+	char *sentinels; /* "host:port,host:port", or NULL */
+	char *master;    /* the name they know it by */
 	char *user, *password; /* NULL: none */
 	unsigned db;
 	bool tls;
 };
 int redis_url_parse(struct redis_url *u_r, struct slice url, struct err *e);
 void redis_url_free(struct redis_url *u);
+/* Where to connect: the address, or what the first sentinel that answers says (a second
+ * each at most). Blocking. Caller frees. */
+int redis_master_address(const struct redis_url *u, int64_t deadline_ms, char **address_r, struct err *e);
 
 enum redis_script { REDIS_LOAD, REDIS_COMMIT, REDIS_RELEASE, REDIS_LIST, REDIS_SCRIPTS };
 

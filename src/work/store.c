@@ -15,6 +15,7 @@ static const struct store_ops *const drivers[] = {
 	&store_sqlite_ops,
 	&store_redis_ops,
 	&store_rediss_ops,
+	&store_sentinel_ops,
 	&store_mem_ops,
 };
 

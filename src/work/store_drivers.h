@@ -4,6 +4,6 @@
 
 #include "work/store.h"
 
-extern const struct store_ops store_mem_ops, store_sqlite_ops, store_redis_ops, store_rediss_ops;
+extern const struct store_ops store_mem_ops, store_sqlite_ops, store_redis_ops, store_rediss_ops, store_sentinel_ops;
 
 #endif

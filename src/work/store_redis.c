@@ -1,4 +1,4 @@
-/* store_redis.c - the store of a fleet: redis:// and rediss://. Workers; blocking
+/* store_redis.c - the store of a fleet: redis://, rediss:// and redis-sentinel://. Workers; blocking
  * calls with a deadline over redis.c. Every operation on a user is one Lua script
  * or one pipeline, all keys in the user's slot (the epoch alone is elsewhere).
  *
@@ -615,3 +615,4 @@ static int redis_store_open(struct store **s_r, struct slice url, const struct s
 
 const struct store_ops store_redis_ops = REDIS_OPS("redis");
 const struct store_ops store_rediss_ops = REDIS_OPS("rediss");
+const struct store_ops store_sentinel_ops = REDIS_OPS("redis-sentinel");

@@ -338,3 +338,125 @@ CASE(store_redis_over_tls)
 	if (rc < 0)
 		test_fail(__FILE__, __LINE__, "%s: %s", err_name(e.code), e.text);
 }
+
+/* A redis-server of any kind; args end with NULL. */
+static pid_t launch(const char *const *args)
+{
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		int null = open("/dev/null", O_RDWR);
+
+		dup2(null, 1);
+		dup2(null, 2);
+		execv("/usr/bin/redis-server", (char **)args);
+		_exit(127);
+	}
+	return pid;
+}
+
+struct fleet {
+	pid_t pid[3]; /* master, replica, sentinel */
+	int port[3];
+};
+
+static struct slice ask_port(int port, const char *line)
+{
+	int old = redis_port;
+	struct slice r = S_NONE;
+	int fd;
+
+	redis_port = port;
+	fd = dial();
+	if (fd >= 0) {
+		close(fd);
+		r = ask(line);
+	}
+	redis_port = old;
+	return r;
+}
+
+static bool wait_for(int port, const char *line, const char *part)
+{
+	for (int i = 0; i < 300; i++) {
+		struct slice r = ask_port(port, line);
+
+		if (r.len && memmem(r.ptr, r.len, part, strlen(part)))
+			return true;
+		usleep(50000);
+	}
+	return false;
+}
+
+/* The sentinel last: it looks for replicas at its start and then every ten seconds. */
+static bool fleet_start(struct fleet *f)
+{
+	char conf[128], port[2][16];
+	FILE *c;
+
+	for (int i = 0; i < 3; i++)
+		f->port[i] = free_port();
+	for (int i = 0; i < 2; i++)
+		snprintf(port[i], sizeof(port[i]), "%d", f->port[i]);
+	f->pid[0] = launch((const char *const[]){ "redis-server", "--port", port[0], "--bind", "127.0.0.1", "--save", "",
+						  "--dir", private_dir(), NULL });
+	f->pid[1] = launch((const char *const[]){ "redis-server", "--port", port[1], "--bind", "127.0.0.1", "--save", "",
+						  "--dir", private_dir(), "--dbfilename", "replica.rdb", "--replicaof",
+						  "127.0.0.1", port[0], "--repl-diskless-sync-delay", "0", NULL });
+	snprintf(conf, sizeof(conf), "%s/sentinel.conf", private_dir());
+	c = fopen(conf, "w");
+	CHECK(c);
+	fprintf(c, "port %d\nbind 127.0.0.1\ndir %s\nsentinel monitor m 127.0.0.1 %d 1\n"
+		   "sentinel down-after-milliseconds m 150\nsentinel failover-timeout m 2000\n",
+		f->port[2], private_dir(), f->port[0]);
+	fclose(c);
+	if (!wait_for(f->port[0], "INFO replication", "state=online"))
+		return false;
+	f->pid[2] = launch((const char *const[]){ "redis-server", conf, "--sentinel", NULL });
+	return wait_for(f->port[2], "SENTINEL MASTERS", "num-slaves\r\n$1\r\n1");
+}
+
+static void fleet_stop(struct fleet *f)
+{
+	for (int i = 0; i < 3; i++) {
+		if (f->pid[i] <= 0)
+			continue;
+		kill(f->pid[i], SIGKILL);
+		waitpid(f->pid[i], NULL, 0);
+	}
+}
+
+/* The master dies: the sentinel promotes the replica, and the same store goes on with
+ * other generations. */
+CASE(store_redis_follows_its_sentinel)
+{
+	struct settings *set;
+	struct store *s;
+	struct fleet f = { .port = { 0 } };
+	struct err e = { .code = ERR_NONE };
+	uint64_t g1, g2 = 0;
+	char url[64];
+	bool ready, back = false;
+
+	if (access("/usr/bin/redis-server", X_OK) < 0)
+		test_skip("no redis-server");
+	ready = fleet_start(&f);
+	snprintf(url, sizeof(url), "redis-sentinel://127.0.0.1:1,127.0.0.1:%d/m/15", f.port[2]);
+	set = settings_for(MEM, "limits.store_breaker_pause", "50ms");
+	MUST(settings_set(set, S("store.url"), slice_str(url), "test", &e));
+	s = open_with(&set, &clock_system);
+	ready = ready && put(s, "dev:A", "kept", STORE_PUT, 0, NULL, &e) == 0 && store_gen(s, jane, &g1, &e) == 0 &&
+		wait_for(f.port[1], "INFO replication", "master_link_status:up") &&
+		wait_for(f.port[1], "GET zpush:rec:{jane@example.org}:dev:A", "$30");
+	kill(f.pid[0], SIGKILL);
+	for (int i = 0; i < 300 && ready && !back; i++) {
+		back = put(s, "dev:B", "new", STORE_PUT, STORE_ANY, NULL, &e) == 0;
+		usleep(50000);
+	}
+	if (back)
+		back = slice_eq(got(s, "dev:A").value, S("kept")) && store_gen(s, jane, &g2, &e) == 0 && g1 != g2;
+	store_close(&s);
+	fleet_stop(&f);
+	if (!ready || !back)
+		test_fail(__FILE__, __LINE__, "ready %d, back %d: %s", ready, back, e.text);
+}
