@@ -23,8 +23,7 @@ struct auth_ask {
 
 enum auth_verdict { AUTH_KNOWN, AUTH_ASK_BACKEND, AUTH_THROTTLED };
 
-/* The fleet's secret: auth.secret_file, or auth.secret in server.data_dir, made
- * there (32 random bytes, mode 0600) at first start. Wiped by auth_free. */
+/* With the fleet's secret (datadir_auth_secret); wiped by auth_free. */
 int auth_new(struct auth **a_r, const struct settings *set, const struct clock *clk, const struct rnd *rnd,
 	     struct err *e);
 void auth_free(struct auth **a);

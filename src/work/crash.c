@@ -75,14 +75,19 @@ static void poison(struct file *f, uint64_t item, int64_t now)
 	f->poisoned[f->n_poisoned++ % POISONED_MAX] = (struct poison){ item, now };
 }
 
+/* The file may be damaged: a name need not end. */
+static struct slice bounded(const char *z, size_t cap)
+{
+	return slice(z, strnlen(z, cap));
+}
+
 static void report(struct file *f, struct slot *s, int64_t now)
 {
 	bool culprit = s->signal != 0;
 
-	s->user[sizeof(s->user) - 1] = s->device[sizeof(s->device) - 1] = 0;
-	s->command[sizeof(s->command) - 1] = s->folder[sizeof(s->folder) - 1] = 0;
-	LOG_AT(culprit ? LOG_ERROR : LOG_WARN, culprit ? "crashed_on" : "was_in_hand", L_Z("user", s->user),
-	       L_Z("dev", s->device), L_Z("cmd", s->command), L_I("rid", s->rid), L_Z("folder", s->folder),
+	LOG_AT(culprit ? LOG_ERROR : LOG_WARN, culprit ? "crashed_on" : "was_in_hand", L_S("user", bounded(s->user, sizeof(s->user))),
+	       L_S("dev", bounded(s->device, sizeof(s->device))), L_S("cmd", bounded(s->command, sizeof(s->command))),
+	       L_I("rid", s->rid), L_S("folder", bounded(s->folder, sizeof(s->folder))),
 	       L_I("num", s->num), L_I("signal", s->signal),
 	       L_Z("do", culprit && s->item ? "the item is served as a stand-in to this device; please report it" : ""));
 	if (culprit && s->item)

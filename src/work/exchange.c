@@ -278,15 +278,9 @@ static bool know_device(struct exchange *x)
 {
 	struct request *r = x->rq;
 
-	if (r->kind == REQUEST_CHECK) {
-		r->query.device_id = r->parked->device_id;
-		r->query.device_type = r->parked->device_type;
-		r->version = r->parked->version;
-		return true;
-	}
 	if (r->query.device_id.len == 0 || r->query.device_id.len > QUERY_MAX_DEVICE_ID)
 		return bad(x, 108, "device id is missing or too long");
-	if (r->query.device_type.len == 0)
+	if (r->query.device_type.len == 0 && r->kind == REQUEST_HTTP)
 		return bad(x, 109, "device type is missing");
 	return true;
 }
@@ -374,7 +368,14 @@ static void settle(struct exchange *x)
 
 static void command(struct exchange *x)
 {
-	if (!know_device(x) || !know_version(x) || !know_command(x) || !know_body(x) || !load(x))
+	struct request *r = x->rq;
+
+	if (r->kind == REQUEST_CHECK) {
+		r->query.device_id = r->parked->device_id;
+		r->query.device_type = r->parked->device_type;
+		r->version = r->parked->version;
+	}
+	if (!know_version(x) || !know_command(x) || !know_device(x) || !know_body(x) || !load(x))
 		return;
 	run(x);
 	if (!x->answered)

@@ -478,6 +478,19 @@ void pool_forget(struct pool *p, struct slice user)
 		;
 }
 
+void pool_crash(struct pool *p)
+{
+	for (size_t i = 0; i < BUCKETS; i++)
+		while (p->bucket[i]) {
+			struct session *s;
+
+			list_del(&p->bucket[i]->lru);
+			s = evict(p, p->bucket[i]);
+			if (s)
+				s->ops->logout(&s);
+		}
+}
+
 void pool_stats(struct pool *p, struct pool_stats *s_r)
 {
 	pthread_mutex_lock(&p->lock);

@@ -38,6 +38,8 @@ void pool_detach(struct pool *p, struct session *s);
 void pool_expire(struct pool *p);
 /* Closes a user's idle sessions and lets none of those out return (logout, new password). */
 void pool_forget(struct pool *p, struct slice user);
+/* The process died (tests, the simulation): what was out is closed, whoever held it. */
+void pool_crash(struct pool *p);
 void pool_stats(struct pool *p, struct pool_stats *s_r);
 
 #endif

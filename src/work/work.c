@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "work/auth.h"
 #include "work/crash.h"
+#include "work/datadir.h"
 #include "work/policy.h"
 #include "work/pool.h"
 
@@ -87,7 +88,8 @@ static int core_open(struct work_core *c, struct err *e)
 {
 	struct slice dir = settings_str(c->settings, "server.data_dir");
 
-	if (auth_new(&c->auth, c->settings, &c->clock, &c->rnd, e) < 0 || /* makes data_dir */
+	if (datadir_open(c->settings, e) < 0 ||
+	    auth_new(&c->auth, c->settings, &c->clock, &c->rnd, e) < 0 ||
 	    crash_open(&c->ring, dir, &c->clock, e) < 0 ||
 	    store_open(&c->store, c->settings, &c->clock, e) < 0 ||
 	    open_backends(c, e) < 0)
