@@ -103,7 +103,7 @@ void exchange_take(struct exchange *x)
 static struct slice public_host(const struct settings *set)
 {
 	struct slice url = settings_str(set, "server.public_url");
-	const char *at = memmem(url.ptr, url.len, "://", 3);
+	const char *at = url.len ? memmem(url.ptr, url.len, "://", 3) : NULL;
 	size_t n = 0;
 
 	if (at)
@@ -206,7 +206,8 @@ static bool authenticate(struct exchange *x)
 		x->cred.user = r->user;
 		return true;
 	}
-	if (!r->has_auth)
+	/* An empty password is an anonymous bind on some directories behind mail servers. */
+	if (!r->has_auth || r->password.len == 0)
 		return refuse_login(x, "no credentials");
 	if (!auth_canonical(r->arena, x->w->settings, r->login, &r->user, &x->cred.login))
 		return refuse_login(x, "no legal user name");

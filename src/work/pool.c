@@ -331,7 +331,8 @@ enum be_result pool_get(struct pool *p, struct backend *b, const struct be_cred 
 			struct session **s_r, struct err *e)
 {
 	uint64_t user = keyed(p, &c->user, 1);
-	uint64_t cred = keyed(p, (const struct slice[]){ c->user, c->login, c->password }, 3);
+	/* trusted counts: a session that a master user opened is no answer to an empty password. */
+	uint64_t cred = keyed(p, (const struct slice[]){ c->user, c->login, c->password, c->trusted ? S("1") : S("0") }, 4);
 	struct session *victim = NULL;
 
 	*s_r = NULL;

@@ -24,7 +24,7 @@ static struct slice header(const struct reply *a, const char *name)
 
 static bool contains(struct slice hay, const char *needle)
 {
-	return memmem(hay.ptr, hay.len, needle, strlen(needle)) != NULL;
+	return hay.len && memmem(hay.ptr, hay.len, needle, strlen(needle)) != NULL;
 }
 
 /* The device record as it stands in the store. */

@@ -115,7 +115,7 @@ static void rig_down(struct rig *r)
 
 static struct be_cred cred(const char *user, const char *password)
 {
-	return (struct be_cred){ slice_str(user), slice_str(user), slice_str(password) };
+	return (struct be_cred){ .user = slice_str(user), .login = slice_str(user), .password = slice_str(password) };
 }
 
 static enum be_result get(struct rig *r, const char *user, const char *password, struct session **s, struct err *e)
@@ -169,6 +169,24 @@ CASE(pool_credentials_do_not_mix)
 	CHECK(b == NULL);
 	b = must(&r, "bob", "pw");
 	CHECK_INT(r.f.logins, 3);
+	pool_put(r.p, &b, BE_OK);
+	rig_down(&r);
+}
+
+/* What a master user opened for a watch is no answer to an empty password. */
+CASE(pool_trusted_sessions_are_apart)
+{
+	struct be_cred watch = cred("alice", ""), guess = watch;
+	struct rig r;
+	struct session *a, *b;
+	struct err e;
+
+	rig_up(&r, &clk, "10", "4");
+	watch.trusted = true;
+	CHECK_INT(pool_get(r.p, &r.f.base, &watch, now + 1000, &a, &e), BE_OK);
+	pool_put(r.p, &a, BE_OK);
+	CHECK_INT(pool_get(r.p, &r.f.base, &guess, now + 1000, &b, &e), BE_OK);
+	CHECK_INT(r.f.logins, 2); /* the backend was asked */
 	pool_put(r.p, &b, BE_OK);
 	rig_down(&r);
 }
@@ -227,7 +245,11 @@ CASE(pool_full_closes_what_nobody_uses)
 	c = must(&r, "carol", "pw"); /* alice's idle one makes room */
 	CHECK_INT(r.f.open, 2);
 	now += 20000; /* the deadline is past: no waiting */
-	CHECK_INT(pool_get(r.p, &r.f.base, &(struct be_cred){ S("dave"), S("dave"), S("pw") }, now, &a, &e), BE_TEMP);
+	{
+		struct be_cred dave = cred("dave", "pw");
+
+		CHECK_INT(pool_get(r.p, &r.f.base, &dave, now, &a, &e), BE_TEMP);
+	}
 	CHECK_INT(e.code, ERR_BUSY);
 	pool_put(r.p, &b, BE_OK);
 	pool_put(r.p, &c, BE_OK);
@@ -447,14 +469,13 @@ CASE(pool_waits_for_a_place)
 {
 	struct rig r;
 	struct late l = { &r, NULL };
-	struct be_cred bob = cred("bob", "pw");
+	struct be_cred bob = cred("bob", "pw"), alice = cred("alice", "pw");
 	struct session *s;
 	struct err e;
 	pthread_t t;
 
 	rig_up(&r, &clock_system, "1", "1");
-	CHECK_INT(pool_get(r.p, &r.f.base, &(struct be_cred){ S("alice"), S("alice"), S("pw") },
-			   clock_now(&clock_system) + 1000, &l.s, &e), BE_OK);
+	CHECK_INT(pool_get(r.p, &r.f.base, &alice, clock_now(&clock_system) + 1000, &l.s, &e), BE_OK);
 	CHECK_INT(pool_get(r.p, &r.f.base, &bob, clock_now(&clock_system) + 5, &s, &e), BE_TEMP);
 	CHECK_INT(e.code, ERR_BUSY);
 	pthread_create(&t, NULL, give_back, &l);
