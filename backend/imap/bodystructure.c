@@ -192,8 +192,9 @@ static void single_field(struct reader *r, struct frame *f, const struct tok *t)
 	}
 	switch (f->field++) {
 	case F_ENVELOPE:
-		/* Servers that do not parse nested messages send them as plain leaves. */
-		if (t->kind != TOK_OPEN && !tok_is(t, "NIL"))
+		/* Servers that do not parse nested messages send them as plain leaves: here
+		 * stands their MD5. */
+		if (t->kind != TOK_OPEN)
 			f->field = F_DISPOSITION;
 		wire_skip_value(r->w, t);
 		break;

@@ -125,6 +125,7 @@ struct imap_session {
 	struct wire w;
 	char *user;            /* canonical, owned: whom events are for */
 	unsigned caps, enabled; /* enum imap_cap */
+	bool have_caps;        /* the server named them since connect or STARTTLS */
 	unsigned tag;
 	bool bye;              /* the server said BYE, or a command failed on the wire */
 	struct imap_selected sel;

@@ -68,16 +68,17 @@ static enum be_result starttls(struct imap_session *s, struct err *e)
 		return imap_lost(s, e);
 	}
 	s->caps = 0;
+	s->have_caps = false;
 	return BE_OK;
 }
 
 static enum be_result secure(struct imap_session *s, struct err *e)
 {
-	enum be_result r = s->caps ? BE_OK : ask_caps(s, e);
+	enum be_result r = s->have_caps ? BE_OK : ask_caps(s, e);
 
 	if (r == BE_OK && s->b->security == IMAP_STARTTLS)
 		r = starttls(s, e);
-	if (r == BE_OK && !s->caps)
+	if (r == BE_OK && !s->have_caps)
 		r = ask_caps(s, e);
 	return r;
 }

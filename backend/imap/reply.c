@@ -47,6 +47,7 @@ void reply_caps(struct imap_session *s, struct slice words)
 	struct slice word;
 
 	s->caps = 0;
+	s->have_caps = true;
 	while (slice_split(&words, ' ', &word))
 		s->caps |= cap_of(word);
 }
