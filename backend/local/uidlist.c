@@ -178,8 +178,8 @@ enum be_result uidlist_lock(const char *dir, int64_t deadline_ms, struct dotlock
  * that is deleted and made again within a second is another one. */
 static uint32_t new_validity(void)
 {
-	static _Atomic uint32_t last;
-	uint32_t now = (uint32_t)time(NULL), before = last, next;
+	static uint32_t last;
+	uint32_t now = (uint32_t)time(NULL), before = __atomic_load_n(&last, __ATOMIC_SEQ_CST), next;
 
 	do
 		next = now > before ? now : before + 1;
