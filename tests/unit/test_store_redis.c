@@ -292,6 +292,7 @@ static pid_t launch_tls(const char *where, int port)
 	if (pid == 0) {
 		int null = open("/dev/null", O_RDWR);
 
+		prctl(PR_SET_PDEATHSIG, SIGKILL); /* also when a case crashes */
 		dup2(null, 1);
 		dup2(null, 2);
 		execl("/usr/bin/redis-server", "redis-server", "--port", "0", "--tls-port", text, "--tls-cert-file", cert,
@@ -347,6 +348,7 @@ static pid_t launch(const char *const *args)
 	if (pid == 0) {
 		int null = open("/dev/null", O_RDWR);
 
+		prctl(PR_SET_PDEATHSIG, SIGKILL); /* also when a case crashes */
 		dup2(null, 1);
 		dup2(null, 2);
 		execv("/usr/bin/redis-server", (char **)args);
