@@ -1,0 +1,265 @@
+/* test_push.c - the registry under a clock that moves when the test says so:
+ * no wake-up is lost between look and park, none answers a phone by itself. */
+#include "harness.h"
+
+#include <stdio.h>
+
+#include "loop/push.h"
+
+static int64_t time_ms;
+static int64_t fake_now(void *self)
+{
+	return time_ms;
+}
+static void fake_fill(void *self, void *p, size_t n)
+{
+	memset(p, 0, n);
+}
+static const struct clock fake_clock = { fake_now, fake_now, NULL };
+static const struct rnd fake_rnd = { fake_fill, NULL };
+
+static struct {
+	int checks, answers, watches, unwatches;
+	uint64_t checked, answered;
+	int status;
+	char body[64];
+	char device[64];
+} seen;
+
+static void on_check(void *self, uint64_t conn, const struct park *p, struct slice device, struct slice user)
+{
+	seen.checks++;
+	seen.checked = conn;
+	snprintf(seen.device, sizeof(seen.device), "%.*s", SARG(device));
+}
+static void on_answer(void *self, uint64_t conn, int status, struct slice body)
+{
+	seen.answers++;
+	seen.answered = conn;
+	seen.status = status;
+	snprintf(seen.body, sizeof(seen.body), "%.*s", SARG(body));
+}
+static void on_watch(void *self, struct push_user *u, const struct park *p)
+{
+	seen.watches++;
+	push_user_set_watch(u, &seen);
+}
+static void on_unwatch(void *self, struct push_user *u)
+{
+	seen.unwatches++;
+	push_user_set_watch(u, NULL);
+}
+
+static struct push *fresh(void)
+{
+	static const struct push_acts acts = { NULL, on_check, on_answer, on_watch, on_unwatch };
+	static const struct push_options o = { .min_interval_ms = 3000, .linger_ms = 120000, .retry_ms = 10000,
+					       .rearm_rate = 10, .jitter_percent = 0 };
+	struct push *p;
+
+	memset(&seen, 0, sizeof(seen));
+	time_ms = 1000000;
+	push_new(&p, &o, &acts, &fake_clock, &fake_rnd);
+	return p;
+}
+
+static const struct slice topics[] = { { "INBOX", 5 }, { "Lists/dev", 9 } };
+
+static void park_as(struct push *p, uint64_t conn, const char *device, enum park_kind kind)
+{
+	struct park k = { .kind = kind, .user = S("ada"), .device_id = slice_str(device), .version = 141,
+			  .until_ms = time_ms + 600000, .folders = topics, .n_folders = 2 };
+	struct verdict v = { .kind = VERDICT_PARK, .park = &k, .expire_body = S("expired") };
+
+	push_after(p, conn, S("ada"), k.device_id, &v);
+	push_park(p, conn, &v);
+}
+
+static bool checked(struct push *p, uint64_t conn, int status)
+{
+	struct park k = { .user = S("ada") };
+	struct verdict v = { .kind = status ? VERDICT_REPLY : VERDICT_PARK, .http_status = status, .park = &k };
+
+	return push_checked(p, conn, &v);
+}
+
+static void run_for(struct push *p, int64_t ms)
+{
+	for (int64_t end = time_ms + ms; time_ms < end; time_ms += 100)
+		push_advance(p);
+}
+
+CASE(push_wake_before_the_park_checks_again)
+{
+	struct push *p = fresh();
+
+	push_before(p, 1, S("ada"));
+	CHECK(push_wake(p, S("ada"), S("INBOX"), WAKE_EVENT));
+	CHECK_INT(seen.checks, 0);
+	park_as(p, 1, "D1", PARK_PING);
+	CHECK_INT(seen.checks, 1);
+	/* and a wake during that check leads to one more */
+	push_wake(p, S("ada"), S("INBOX"), WAKE_EVENT);
+	CHECK_INT(seen.checks, 1);
+	CHECK(checked(p, 1, 0));
+	CHECK_INT(seen.checks, 2);
+	CHECK(checked(p, 1, 0));
+	CHECK_INT(seen.answers, 0);
+	push_wake(p, S("ada"), S("INBOX"), WAKE_EVENT);
+	CHECK_INT(seen.checks, 3);
+	CHECK(!checked(p, 1, 200));
+	CHECK_INT(push_waiting(p), 0);
+	CHECK_STR(slice_str(seen.device), "D1");
+	push_free(&p);
+}
+
+CASE(push_other_folder_other_user_wake_nobody)
+{
+	struct push *p = fresh();
+
+	push_before(p, 1, S("ada"));
+	park_as(p, 1, "D1", PARK_PING);
+	push_wake(p, S("ada"), S("Spam"), WAKE_EVENT);
+	CHECK(!push_wake(p, S("bob"), S("INBOX"), WAKE_EVENT));
+	CHECK_INT(seen.checks, 0);
+	push_wake(p, S("ada"), S("Lists/dev"), WAKE_EVENT);
+	CHECK_INT(seen.checks, 1);
+	push_free(&p);
+}
+
+CASE(push_expires_in_time_and_lingers)
+{
+	struct push *p = fresh();
+
+	push_before(p, 1, S("ada"));
+	park_as(p, 1, "D1", PARK_PING);
+	CHECK_INT(seen.watches, 1);
+	run_for(p, 599900);
+	CHECK_INT(seen.answers, 0);
+	run_for(p, 400);
+	CHECK_INT(seen.answers, 1);
+	CHECK_INT(seen.status, 200);
+	CHECK_STR(slice_str(seen.body), "expired");
+	CHECK_INT(seen.unwatches, 0);
+	run_for(p, 121000);
+	CHECK_INT(seen.unwatches, 1);
+	CHECK(!push_find_user(p, S("ada")));
+	push_free(&p);
+}
+
+CASE(push_newer_ping_ends_the_older_only)
+{
+	struct push *p = fresh();
+	struct verdict newer = { .kind = VERDICT_REPLY, .http_status = 200, .ends_older = true, .older_body = S("three") };
+
+	for (uint64_t c = 1; c <= 3; c++) {
+		push_before(p, c, S("ada"));
+		park_as(p, c, c == 2 ? "D2" : "D1", c == 3 ? PARK_SYNC : PARK_PING);
+	}
+	push_before(p, 4, S("ada"));
+	push_after(p, 4, S("ada"), S("D1"), &newer);
+	CHECK_INT(seen.answers, 1);
+	CHECK_INT(seen.answered, 1);
+	CHECK_STR(slice_str(seen.body), "three");
+	CHECK_INT(push_waiting(p), 2); /* D2's Ping and D1's Sync; 4 was answered */
+	push_free(&p);
+}
+
+CASE(push_spaces_the_second_answer_not_the_first)
+{
+	struct push *p = fresh();
+
+	push_before(p, 1, S("ada"));
+	park_as(p, 1, "D1", PARK_PING);
+	push_wake(p, S("ada"), S("INBOX"), WAKE_EVENT);
+	CHECK_INT(seen.checks, 1);
+	CHECK(!checked(p, 1, 200));
+	push_before(p, 2, S("ada"));
+	park_as(p, 2, "D1", PARK_PING);
+	push_wake(p, S("ada"), S("INBOX"), WAKE_EVENT);
+	CHECK_INT(seen.checks, 1);
+	run_for(p, 3300);
+	CHECK_INT(seen.checks, 2);
+	CHECK_INT(seen.checked, 2);
+	push_free(&p);
+}
+
+CASE(push_a_failing_check_is_tried_again_unseen)
+{
+	struct push *p = fresh();
+
+	push_before(p, 1, S("ada"));
+	park_as(p, 1, "D1", PARK_PING);
+	push_wake(p, S("ada"), S(""), WAKE_EVENT);
+	CHECK(checked(p, 1, 503));
+	CHECK_INT(push_waiting(p), 1);
+	run_for(p, 16000);
+	CHECK_INT(seen.checks, 2);
+	CHECK_INT(seen.answers, 0);
+	push_free(&p);
+}
+
+CASE(push_refused_login_ends_the_users_waits)
+{
+	struct push *p = fresh();
+	struct verdict v = { .kind = VERDICT_REPLY, .http_status = 401, .drop_user = true };
+
+	push_before(p, 1, S("ada"));
+	park_as(p, 1, "D1", PARK_PING);
+	push_before(p, 2, S("ada"));
+	push_after(p, 2, S("ada"), S("D2"), &v);
+	CHECK_INT(seen.status, 401);
+	CHECK_INT(push_waiting(p), 0);
+	CHECK_INT(seen.unwatches, 1);
+	push_free(&p);
+}
+
+CASE(push_mass_event_is_paced)
+{
+	struct push *p = fresh();
+
+	for (uint64_t c = 1; c <= 50; c++) {
+		char id[16];
+
+		snprintf(id, sizeof(id), "D%llu", (unsigned long long)c);
+		push_before(p, c, S("ada"));
+		park_as(p, c, id, PARK_PING);
+	}
+	run_for(p, 1000);
+	push_wake_all(p, WAKE_ARMED);
+	CHECK_INT(seen.checks, 0);
+	run_for(p, 1000);
+	CHECK(seen.checks >= 10 && seen.checks <= 22);
+	run_for(p, 5000);
+	CHECK_INT(seen.checks, 50);
+	push_free(&p);
+}
+
+CASE(push_a_parked_ping_is_small)
+{
+	struct push *p = fresh();
+	size_t before = push_bytes(p);
+
+	for (uint64_t c = 1; c <= 1000; c++) {
+		push_before(p, c, S("ada"));
+		park_as(p, c, "ApplDMQ12345678901234567890", PARK_PING);
+	}
+	CHECK((push_bytes(p) - before) / 1000 < 256);
+	push_free(&p);
+}
+
+CASE(push_drop_and_hurry)
+{
+	struct push *p = fresh();
+
+	push_before(p, 1, S("ada"));
+	park_as(p, 1, "D1", PARK_PING);
+	push_drop(p, 1);
+	push_drop(p, 1);
+	CHECK_INT(push_waiting(p), 0);
+	push_before(p, 2, S("ada"));
+	park_as(p, 2, "D1", PARK_PING);
+	push_hurry(p, 2);
+	CHECK_INT(seen.answered, 2);
+	push_free(&p);
+}
