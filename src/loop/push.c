@@ -524,8 +524,18 @@ void push_hurry(struct push *p, uint64_t conn_id)
 {
 	struct waiter *w = find_waiter(p, conn_id);
 
-	if (w && w->state != W_NEW)
-		expire(p, w);
+	/* In the next advance: the connection that calls may be the one to answer. */
+	if (w && w->state != W_NEW) {
+		w->until_ms = now(p);
+		if (w->state != W_CHECKING)
+			wheel_set(&p->wheel, &w->timer, w->until_ms);
+	}
+}
+
+void push_hurry_user(struct push *p, struct push_user *u)
+{
+	for (struct list *l = u->waiters.next; l != &u->waiters; l = l->next)
+		push_hurry(p, list_entry(l, struct waiter, of_user)->conn_id);
 }
 
 void push_drain(struct push *p, int64_t over_ms)

@@ -61,8 +61,9 @@ void push_park(struct push *p, uint64_t conn_id, const struct verdict *v);
  * waits on. False: answer the phone with it; the waiter is gone. */
 bool push_checked(struct push *p, uint64_t conn_id, const struct verdict *v);
 void push_drop(struct push *p, uint64_t conn_id);
-/* Bytes came from the phone: answer it as if its time were up. */
+/* Bytes came from the phone: answer it as if its time were up, in the next advance. */
 void push_hurry(struct push *p, uint64_t conn_id);
+void push_hurry_user(struct push *p, struct push_user *u);
 /* Answers all, spread over that time. */
 void push_drain(struct push *p, int64_t over_ms);
 

@@ -260,6 +260,8 @@ CASE(push_drop_and_hurry)
 	push_before(p, 2, S("ada"));
 	park_as(p, 2, "D1", PARK_PING);
 	push_hurry(p, 2);
+	CHECK_INT(seen.answers, 0);
+	run_for(p, 300);
 	CHECK_INT(seen.answered, 2);
 	push_free(&p);
 }

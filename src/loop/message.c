@@ -1,0 +1,65 @@
+/* message.c - JSON of the push contract by jansson. Pure. */
+#include "loop/message.h"
+
+#include <jansson.h>
+
+static struct slice text(struct arena *a, const json_t *o, const char *name)
+{
+	const json_t *v = json_object_get(o, name);
+
+	if (!json_is_string(v))
+		return S_NONE;
+	return arena_slice(a, slice(json_string_value(v), json_string_length(v)));
+}
+
+/* {"event":"mail_delivery_finished","fields":{"user":"ada","mailbox":"INBOX"}} */
+static void read_dovecot(struct arena *a, const json_t *root, struct push_message *m)
+{
+	const json_t *fields = json_object_get(root, "fields");
+
+	if (!json_is_object(fields))
+		return;
+	if (m->user.len == 0)
+		m->user = text(a, fields, "user");
+	if (m->folder.len == 0)
+		m->folder = text(a, fields, "mailbox");
+}
+
+int message_parse(struct arena *a, struct slice json, struct push_message *m_r, struct err *e)
+{
+	json_error_t why;
+	json_t *root;
+
+	*m_r = (struct push_message){ 0 };
+	if (json.len > MESSAGE_MAX_BYTES)
+		return err_set(e, ERR_BAD_REQUEST, "message of %zu bytes", json.len);
+	root = json_loadb(json.ptr ? json.ptr : "", json.len, JSON_REJECT_DUPLICATES, &why);
+	if (!json_is_object(root)) {
+		json_decref(root);
+		return err_set(e, ERR_BAD_REQUEST, "message is no JSON object: %s", why.text);
+	}
+	m_r->user = text(a, root, "user");
+	m_r->folder = text(a, root, "folder");
+	m_r->auth_changed = slice_eq(text(a, root, "auth"), S("changed"));
+	m_r->taken = json_object_get(root, "taken") != NULL;
+	read_dovecot(a, root, m_r);
+	json_decref(root);
+	return 0;
+}
+
+struct slice message_format(struct arena *a, const struct push_message *m)
+{
+	json_t *o = json_object();
+	struct slice out;
+	char *z;
+
+	if (m->folder.len)
+		json_object_set_new(o, "folder", json_stringn(m->folder.ptr, m->folder.len));
+	if (m->auth_changed)
+		json_object_set_new(o, "auth", json_string("changed"));
+	z = json_dumps(o, JSON_COMPACT);
+	out = z ? arena_slice(a, slice_str(z)) : S("{}");
+	free(z);
+	json_decref(o);
+	return out;
+}

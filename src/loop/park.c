@@ -1,0 +1,446 @@
+/* park.c - the waiting room: connections that wait, who wakes them, and the
+ * looks that workers take for them. Loop thread, except park_published, which runs
+ * on the publishing thread and hands its message over by a locked list.
+ * Trap: hooks of a connection must not answer that very connection; answers come
+ * in a later turn (the tick) or in the done of a job. */
+#include "loop/park.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+
+#include "base/log.h"
+#include "base/metrics.h"
+#include "loop/conn.h"
+#include "loop/pubsub.h"
+#include "loop/watch.h"
+#include "work/auth.h"
+#include "work/pool.h"
+#include "work/work.h"
+
+enum { TICK_MS = 100, SOURCE_TURNS = 16 };
+
+/* A message published by a worker of this process (embedded store). */
+struct published {
+	struct published *next;
+	struct slice user, json;
+};
+
+struct park_room {
+	struct loop *l;
+	struct settings *set;
+	struct push *push;
+	struct watch_room *watches;
+	struct pubsub *pubsub;
+	uv_timer_t tick;
+	uv_async_t inbox_async;
+	pthread_mutex_t inbox_lock;
+	struct published *inbox, **inbox_end;
+	uv_poll_t source;
+	bool has_source;
+	int open_handles;
+	unsigned checks;           /* jobs out; the last one back frees a room that is gone */
+	bool gone;
+};
+
+struct push *park_push(struct park_room *r)
+{
+	return r->push;
+}
+
+struct loop *park_loop(struct park_room *r)
+{
+	return r->l;
+}
+
+struct settings *park_settings(struct park_room *r)
+{
+	return r->set;
+}
+
+/* --- looks ---------------------------------------------------------------------------- */
+
+struct check_job {
+	struct job job;
+	struct park_room *room;
+	struct work *work;
+	struct request *rq;
+	struct verdict verdict;
+	uint64_t conn_id;
+};
+
+static void run_check(struct job *j)
+{
+	struct check_job *cj = (struct check_job *)j;
+
+	exchange_run(cj->work, cj->rq, &cj->verdict);
+}
+
+static void free_check(struct check_job *cj)
+{
+	blob_free(&cj->verdict.body);
+	request_free(&cj->rq);
+	free(cj);
+}
+
+static void check_done(struct job *j)
+{
+	struct check_job *cj = (struct check_job *)j;
+	struct park_room *r = cj->room;
+
+	r->l->exchanges_running--;
+	r->checks--;
+	if (r->gone) {
+		free_check(cj);
+		if (r->checks == 0)
+			free(r);
+		return;
+	}
+	if (j->shed) {
+		cj->verdict = (struct verdict){ .kind = VERDICT_FAIL, .http_status = 503 };
+		err_set(&cj->verdict.err, ERR_BUSY, "shed");
+	}
+	if (cj->verdict.drop_user)
+		park_refuse(r, cj->rq->user);
+	if (!push_checked(r->push, cj->conn_id, &cj->verdict))
+		conn_answer_verdict(r->l, cj->conn_id, &cj->verdict);
+	free_check(cj);
+}
+
+static struct request *check_request(struct park_room *r, const struct park *facts, struct slice device_id,
+				     struct slice user)
+{
+	struct arena *a = arena_new();
+	struct request *rq = ARENA_NEW(a, struct request);
+	struct push_user *u = push_find_user(r->push, user);
+
+	rq->arena = a;
+	rq->kind = REQUEST_CHECK;
+	rq->rid = ++r->l->next_rid;
+	rq->received_ms = loop_now(r->l);
+	rq->deadline_ms = rq->received_ms + settings_ms(r->set, "limits.command_deadline");
+	rq->version = facts->version;
+	rq->user = arena_slice(a, user);
+	rq->parked = ARENA_NEW(a, struct park);
+	*rq->parked = *facts;
+	rq->parked->user = rq->user;
+	rq->parked->device_id = arena_slice(a, device_id);
+	rq->query.device_id = rq->parked->device_id;
+	rq->query.version = facts->version;
+	if (!u || !watch_cred(u, a, &rq->parked->cred))
+		rq->parked->cred = (struct be_cred){ rq->user, rq->user, S_NONE };
+	return rq;
+}
+
+static void act_check(void *self, uint64_t conn_id, const struct park *p, struct slice device_id, struct slice user)
+{
+	struct park_room *r = self;
+	struct check_job *cj = mem_alloc(sizeof(*cj));
+
+	cj->job = (struct job){ .cls = JOB_CHECK, .run = run_check, .done = check_done };
+	cj->room = r;
+	cj->work = r->l->deps.work;
+	cj->conn_id = conn_id;
+	cj->rq = check_request(r, p, device_id, user);
+	r->l->exchanges_running++;
+	r->checks++;
+	job_submit(r->l->jobs, &cj->job);
+}
+
+static void act_answer(void *self, uint64_t conn_id, int http_status, struct slice body)
+{
+	struct park_room *r = self;
+
+	conn_answer_parked(r->l, conn_id, http_status, body);
+}
+
+static void act_watch(void *self, struct push_user *u, const struct park *p)
+{
+	struct park_room *r = self;
+
+	watch_want(r->watches, u, p);
+}
+
+static void act_unwatch(void *self, struct push_user *u)
+{
+	struct park_room *r = self;
+
+	watch_drop(r->watches, u);
+}
+
+void park_refuse(struct park_room *r, struct slice user)
+{
+	struct verdict v = { .kind = VERDICT_FAIL, .http_status = 401, .drop_user = true };
+
+	push_after(r->push, 0, user, S_NONE, &v);
+}
+
+/* --- hooks of connections ----------------------------------------------------------------- */
+
+static void hook_before(void *self, uint64_t conn_id, const struct request *rq)
+{
+	struct park_room *r = self;
+	struct arena *a = arena_new();
+	struct slice user, login;
+
+	/* The name only: whether the password is right is found out by the worker. */
+	if (rq->has_auth && auth_canonical(a, r->set, rq->login, &user, &login))
+		push_before(r->push, conn_id, user);
+	arena_free(&a);
+}
+
+static void hook_after(void *self, uint64_t conn_id, const struct request *rq, const struct verdict *v)
+{
+	struct park_room *r = self;
+
+	push_after(r->push, conn_id, rq->user, rq->query.device_id, v);
+}
+
+static int hook_park(void *self, uint64_t conn_id, const struct request *rq, const struct verdict *v)
+{
+	struct park_room *r = self;
+
+	push_park(r->push, conn_id, v);
+	return 0;
+}
+
+static void hook_drop(void *self, uint64_t conn_id)
+{
+	struct park_room *r = self;
+
+	push_drop(r->push, conn_id);
+}
+
+static void hook_hurry(void *self, uint64_t conn_id)
+{
+	struct park_room *r = self;
+
+	push_hurry(r->push, conn_id);
+}
+
+static void hook_drain(void *self, int64_t over_ms)
+{
+	struct park_room *r = self;
+
+	push_drain(r->push, over_ms);
+}
+
+/* --- messages ------------------------------------------------------------------------------- */
+
+void park_message(struct park_room *r, struct slice user, const struct push_message *m)
+{
+	struct work *w = r->l->deps.work;
+	struct push_user *u;
+
+	if (m->auth_changed) {
+		auth_forget(w->auth, user);
+		pool_forget(w->pool, user);
+		u = push_find_user(r->push, user);
+		/* The phones come back with what their owners type. */
+		if (u)
+			push_hurry_user(r->push, u);
+		return;
+	}
+	push_wake(r->push, user, m->folder, WAKE_EVENT);
+}
+
+void park_rearmed(struct park_room *r)
+{
+	push_wake_all(r->push, WAKE_ARMED);
+}
+
+void park_published(void *arg, struct slice user, struct slice json)
+{
+	struct park_room *r = arg;
+	struct published *m = mem_alloc(sizeof(*m));
+
+	m->user = mem_slice(user);
+	m->json = mem_slice(json);
+	pthread_mutex_lock(&r->inbox_lock);
+	*r->inbox_end = m;
+	r->inbox_end = &m->next;
+	pthread_mutex_unlock(&r->inbox_lock);
+	uv_async_send(&r->inbox_async);
+}
+
+static struct published *take_inbox(struct park_room *r)
+{
+	struct published *all;
+
+	pthread_mutex_lock(&r->inbox_lock);
+	all = r->inbox;
+	r->inbox = NULL;
+	r->inbox_end = &r->inbox;
+	pthread_mutex_unlock(&r->inbox_lock);
+	return all;
+}
+
+static void free_published(struct published *m)
+{
+	free((char *)m->user.ptr);
+	free((char *)m->json.ptr);
+	free(m);
+}
+
+static void on_inbox(uv_async_t *h)
+{
+	struct park_room *r = h->data;
+
+	for (struct published *m = take_inbox(r), *next; m; m = next) {
+		struct arena *a = arena_new();
+		struct push_message msg;
+
+		next = m->next;
+		if (m->user.len == 0)
+			park_rearmed(r);
+		else if (message_parse(a, m->json, &msg, NULL) == 0)
+			park_message(r, m->user, &msg);
+		arena_free(&a);
+		free_published(m);
+	}
+}
+
+/* --- sources of the whole process --------------------------------------------------------------- */
+
+static void source_event(void *arg, struct slice user, struct slice folder)
+{
+	struct park_room *r = arg;
+
+	push_wake(r->push, user, folder, WAKE_EVENT);
+}
+
+static void on_source(uv_poll_t *h, int status, int events)
+{
+	struct park_room *r = h->data;
+	struct backend *b = r->l->deps.work->mail;
+
+	for (int i = 0; i < SOURCE_TURNS && b->ops->source_read(b, source_event, r); i++)
+		;
+}
+
+static int arm_source(struct park_room *r, struct err *e)
+{
+	struct backend *b = r->l->deps.work->mail;
+	int fd = b && b->ops->source_fd ? b->ops->source_fd(b) : -1;
+
+	if (fd < 0)
+		return 0;
+	if (uv_poll_init(&r->l->uv, &r->source, fd) < 0 || uv_poll_start(&r->source, UV_READABLE, on_source) < 0)
+		return err_set(e, ERR_INTERNAL, "source of backend %s cannot be polled", b->ops->name);
+	r->source.data = r;
+	r->has_source = true;
+	return 0;
+}
+
+/* --- life ----------------------------------------------------------------------------------------- */
+
+static void on_tick(uv_timer_t *t)
+{
+	struct park_room *r = t->data;
+
+	push_advance(r->push);
+}
+
+static struct push_options options_of(const struct settings *set)
+{
+	return (struct push_options){
+		.min_interval_ms = settings_ms(set, "push.min_interval"),
+		.linger_ms = settings_ms(set, "push.linger"),
+		.retry_ms = 10000,
+		.rearm_rate = (unsigned)settings_int(set, "push.rearm_rate"),
+		.jitter_percent = (unsigned)settings_int(set, "push.jitter"),
+	};
+}
+
+void park_configure(struct park_room *r, struct settings *set)
+{
+	struct push_options o = options_of(set);
+	struct settings *old = r->set;
+
+	r->set = settings_ref(set);
+	settings_unref(&old);
+	push_configure(r->push, &o);
+}
+
+static void set_hooks(struct park_room *r)
+{
+	r->l->hooks = (struct park_hooks){
+		.self = r, .before = hook_before, .after = hook_after, .park = hook_park, .drop = hook_drop,
+		.hurry = hook_hurry, .drain = hook_drain,
+	};
+}
+
+int park_init(struct park_room **r_r, struct loop *l, struct settings *set, struct err *e)
+{
+	struct park_room *r = mem_alloc(sizeof(*r));
+	struct push_options o = options_of(set);
+	struct push_acts acts = { r, act_check, act_answer, act_watch, act_unwatch };
+
+	r->l = l;
+	r->set = settings_ref(set);
+	r->inbox_end = &r->inbox;
+	pthread_mutex_init(&r->inbox_lock, NULL);
+	push_new(&r->push, &o, &acts, l->deps.clock, l->deps.rnd);
+	r->watches = watch_room_new(r);
+	uv_timer_init(&l->uv, &r->tick);
+	r->tick.data = r;
+	uv_timer_start(&r->tick, on_tick, TICK_MS, TICK_MS);
+	uv_async_init(&l->uv, &r->inbox_async, on_inbox);
+	r->inbox_async.data = r;
+	store_on_publish(l->deps.work->store, park_published, r);
+	set_hooks(r);
+	*r_r = r;
+	if (arm_source(r, e) < 0 || pubsub_new(&r->pubsub, set, park_published, r, e) < 0) {
+		park_deinit(r_r);
+		return -1;
+	}
+	return 0;
+}
+
+static void on_closed(uv_handle_t *h)
+{
+	struct park_room *r = h->data;
+
+	r->open_handles--;
+}
+
+static void close_handle(struct park_room *r, uv_handle_t *h)
+{
+	r->open_handles++;
+	uv_close(h, on_closed);
+}
+
+void park_deinit(struct park_room **rp)
+{
+	struct park_room *r = *rp;
+
+	*rp = NULL;
+	if (!r)
+		return;
+	store_on_publish(r->l->deps.work->store, NULL, NULL);
+	r->l->hooks = (struct park_hooks){ 0 };
+	pubsub_free(&r->pubsub); /* joins its thread: nothing is published after it */
+	push_free(&r->push);
+	watch_room_free(&r->watches);
+	close_handle(r, (uv_handle_t *)&r->tick);
+	close_handle(r, (uv_handle_t *)&r->inbox_async);
+	if (r->has_source)
+		close_handle(r, (uv_handle_t *)&r->source);
+	while (r->open_handles)
+		uv_run(&r->l->uv, UV_RUN_ONCE);
+	for (struct published *m = take_inbox(r), *next; m; m = next) {
+		next = m->next;
+		free_published(m);
+	}
+	pthread_mutex_destroy(&r->inbox_lock);
+	settings_unref(&r->set);
+	r->gone = true;
+	if (r->checks == 0)
+		free(r);
+}
+
+void park_stats(struct park_room *r, struct park_stats *s_r)
+{
+	s_r->waiting = push_waiting(r->push);
+	s_r->bytes = push_bytes(r->push);
+	watch_counts(r->watches, s_r->watches);
+}
