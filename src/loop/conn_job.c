@@ -364,6 +364,9 @@ static void exchange_done(struct job *j)
 		l->late_answers++;
 		metric_add(M_late_answers_total, 1);
 	}
+	/* Registered before the look, and now nobody is there to wait. */
+	if (xj->verdict.kind == VERDICT_PARK && (!c || c->state != CONN_PARKED) && l->hooks.drop)
+		l->hooks.drop(l->hooks.self, xj->conn_id);
 	blob_free(&xj->verdict.body);
 	request_free(&xj->rq);
 	free(xj);
