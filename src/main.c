@@ -293,6 +293,7 @@ static int run(struct daemon *d)
 	mallopt(M_ARENA_MAX, 4);
 	if (start(d, &first, &e) < 0) {
 		refuse(&e);
+		say_first_start(&first, d); /* the account is there: its password must not be lost */
 		stop(d);
 		return 1;
 	}
