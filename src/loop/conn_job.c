@@ -276,21 +276,14 @@ static void exchange_work(struct job *j)
 	exchange_run(xj->work, xj->rq, &xj->verdict);
 }
 
-static void log_verdict(const struct exchange_job *xj)
+/* Requests that reached a worker are logged there; one that did not, here. */
+static void log_shed(const struct exchange_job *xj)
 {
-	static const char *const kinds[] = { "reply", "park", "fail" };
 	const struct request *rq = xj->rq;
-	const struct verdict *v = &xj->verdict;
-	bool failed = v->err.code != ERR_NONE;
 
-	LOG_AT(failed ? LOG_WARN : LOG_INFO, "request", L_I("rid", rq->rid), L_S("peer", rq->peer),
-	       L_Z("cmd", eas_command_name(rq->query.command)), L_S("user", rq->user.len ? rq->user : rq->login),
-	       L_S("dev", rq->query.device_id), L_I("version", rq->version), L_Z("verdict", kinds[v->kind]),
-	       L_I("http", v->http_status), L_I("status", v->status), L_I("in", v->items_in), L_I("out", v->items_out),
-	       L_I("bytes_in", xj->bytes_in), L_I("bytes_out", v->body ? blob_size(v->body) : 0),
-	       L_I("ms", xj->job.ended_ms - rq->received_ms),
-	       L_I("waited", xj->job.started_ms - xj->job.queued_ms),
-	       L_Z("err", failed ? err_name(v->err.code) : ""), L_Z("reason", failed ? v->err.text : ""));
+	LOG_W("request", L_Z("cmd", eas_command_name(rq->query.command)), L_S("user", rq->login),
+	      L_S("dev", rq->query.device_id), L_I("rid", rq->rid), L_S("peer", rq->peer), L_Z("verdict", "shed"),
+	      L_I("http", xj->verdict.http_status), L_ERR(&xj->verdict.err));
 }
 
 static void shed_verdict(struct exchange_job *xj)
@@ -351,9 +344,10 @@ static void exchange_done(struct job *j)
 	struct conn *c;
 
 	l->exchanges_running--;
-	if (j->shed)
+	if (j->shed) {
 		shed_verdict(xj);
-	log_verdict(xj);
+		log_shed(xj);
+	}
 	if (l->hooks.after)
 		l->hooks.after(l->hooks.self, xj->conn_id, xj->rq, &xj->verdict);
 	c = conn_find(l, xj->conn_id);
