@@ -126,6 +126,15 @@ dev:
 	$(AGAIN) SAN=address all
 	@/usr/bin/python3 tests/dev.py
 
+# The simulation of tests/sim, one program.
+SIM_OBJ := $(call obj,tests/sim/*.c)
+$(B)/tests/sim/sim: $(SIM_OBJ) $(LIBS) $(B)/libllhttp.a $(B)/libconfig.a
+	$(Q)$(CC) $(LDFLAGS) -o $@ $(SIM_OBJ) $(LINK)
+
+## sim: the simulation: 200 fixed seeds and a fresh one
+sim: $(B)/tests/sim/sim
+	@$(B)/tests/sim/sim 1-200 fresh
+
 ## unit: the unit tests alone (SAN=address or SAN=thread: instrumented)
 unit: $(UNIT)
 	@set -e; for t in $(UNIT); do $$t; done

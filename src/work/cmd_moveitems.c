@@ -165,6 +165,39 @@ static size_t collect(struct moving *m, const struct one *first, struct one **ru
 	return n;
 }
 
+/* What the move means for the phone's states: gone here, held there. Also for a
+ * repeat whose first run died before it could say so. */
+static void moved_one(struct moving *m, struct one *o, uint64_t num)
+{
+	struct sync_view *src = view_of(m, o->src), *dst = view_of(m, o->dst);
+	const struct extra *kept = extras_find(&src->extras, o->num);
+	uint32_t rev = item_rev(o->rev, kept), there;
+	ptrdiff_t at = find_note(m, o);
+
+	o->todo = false;
+	if (colstate_known(&src->st, o->num, &rev)) {
+		colstate_own(&src->st, COLOP_GONE, o->num, 0);
+		colstate_pend(&src->st, COLOP_DROP, o->num, 0);
+	}
+	if (num == 0)
+		return; /* the server does not tell its number there: the next Sync brings it */
+	if (at >= 0)
+		m->notes.v[at].num = num;
+	o->out->dst_id = server_id_make(m->x->a, o->dst->id, num);
+	if (!colstate_known(&dst->st, num, &there)) {
+		colstate_own(&dst->st, COLOP_ADD, num, rev);
+		colstate_pend(&dst->st, COLOP_DROP, num, 0);
+	}
+	if (kept) {
+		struct extra copy = *kept;
+
+		copy.num = num;
+		*extras_get(&dst->extras, num) = copy;
+		dst->extras.touched = true;
+		extras_remove(&src->extras, o->num);
+	}
+}
+
 /* Not in the source any more: did an earlier request of this phone move it? */
 static enum be_result recall(struct moving *m, struct one *o, struct err *e)
 {
@@ -181,7 +214,7 @@ static enum be_result recall(struct moving *m, struct one *o, struct err *e)
 		rc = exchange_result(m->x, BE_MAIL, m->s->ops->find_message_id(m->s, o->dst->path, n->message_id, &n->num, e));
 	if (rc == BE_OK && n->num) {
 		o->out->status = NUM(MOVE_OK);
-		o->out->dst_id = server_id_make(m->x->a, o->dst->id, n->num);
+		moved_one(m, o, n->num);
 	}
 	return rc;
 }
@@ -219,33 +252,6 @@ static enum be_result prepare(struct moving *m, struct one **run, size_t *n, str
 	}
 	*n = kept;
 	return rc;
-}
-
-static void moved_one(struct moving *m, struct one *o, uint64_t num)
-{
-	struct sync_view *src = view_of(m, o->src), *dst = view_of(m, o->dst);
-	const struct extra *kept = extras_find(&src->extras, o->num);
-	uint32_t rev = item_rev(o->rev, kept);
-	ptrdiff_t at = find_note(m, o);
-
-	o->todo = false;
-	colstate_known(&src->st, o->num, &rev);
-	colstate_own(&src->st, COLOP_GONE, o->num, 0);
-	colstate_pend(&src->st, COLOP_DROP, o->num, 0);
-	if (num == 0)
-		return; /* the server does not tell its number there: the next Sync brings it */
-	if (at >= 0)
-		m->notes.v[at].num = num;
-	o->out->dst_id = server_id_make(m->x->a, o->dst->id, num);
-	colstate_own(&dst->st, COLOP_ADD, num, rev);
-	if (kept) {
-		struct extra copy = *kept;
-
-		copy.num = num;
-		*extras_get(&dst->extras, num) = copy;
-		dst->extras.touched = true;
-		extras_remove(&src->extras, o->num);
-	}
 }
 
 static enum be_result move_run(struct moving *m, struct one **run, size_t n, struct err *e)

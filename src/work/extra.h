@@ -40,5 +40,8 @@ uint32_t item_rev(uint32_t be_rev, const struct extra *x);
 #define ITEM_REV_FLAGS(rev)    ((rev) & 0xff)
 #define ITEM_REV_KEYWORDS(rev) ((rev) >> 8 & 0xfff)
 #define ITEM_REV_EXTRA(rev)    ((rev) >> 20)
+/* The phone has one of two versions: it was told twice and only one answer came.
+ * Whatever the server has is told again, whole. */
+#define ITEM_REV_UNCERTAIN UINT32_MAX
 
 #endif

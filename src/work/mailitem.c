@@ -78,9 +78,13 @@ struct item *mailitem_change(struct arena *a, uint32_t from_rev, uint32_t to_rev
 			     const struct slice *keywords, size_t n_keywords)
 {
 	struct item *it = ARENA_NEW(a, struct item);
-	unsigned diff = ITEM_REV_FLAGS(from_rev ^ to_rev), to = ITEM_REV_FLAGS(to_rev);
-	bool extra_differs = ITEM_REV_EXTRA(from_rev) != ITEM_REV_EXTRA(to_rev);
+	unsigned diff, to = ITEM_REV_FLAGS(to_rev);
+	bool extra_differs;
 
+	if (from_rev == ITEM_REV_UNCERTAIN)
+		from_rev = ~to_rev;
+	diff = ITEM_REV_FLAGS(from_rev ^ to_rev);
+	extra_differs = ITEM_REV_EXTRA(from_rev) != ITEM_REV_EXTRA(to_rev);
 	it->class = CLASS_EMAIL;
 	it->email = ARENA_NEW(a, struct email);
 	if (diff & MAIL_SEEN)

@@ -200,6 +200,20 @@ static enum be_result run_deletes(struct sync_run *r, struct sync_coll *c, struc
 
 /* --- Fetch, Add ------------------------------------------------------------------ */
 
+static void fetched(struct sync_run *r, struct sync_coll *c, const struct sync_command *cmd, const struct mail_loaded *m)
+{
+	uint32_t known;
+
+	respond(r, c, cmd, SYNC_OK)->item = m->item;
+	/* It carries flags that may be newer than what was told so far, and may
+	 * change back before the next look. */
+	if (colstate_known(&c->st, m->num, &known) && known != m->rev) {
+		colstate_own(&c->st, COLOP_CHANGE, m->num, ITEM_REV_UNCERTAIN);
+		colops_put(&c->repeated, COLOP_CHANGE, m->num, 0);
+		colstate_pend(&c->st, COLOP_CHANGE, m->num, m->rev);
+	}
+}
+
 static enum be_result fetch(struct sync_run *r, struct sync_coll *c, const struct sync_command *cmd, struct err *e)
 {
 	struct mailitems m;
@@ -218,7 +232,7 @@ static enum be_result fetch(struct sync_run *r, struct sync_coll *c, const struc
 	else if (m.n == 0 || m.v[0].missing)
 		respond(r, c, cmd, SYNC_NOT_FOUND);
 	else
-		respond(r, c, cmd, SYNC_OK)->item = m.v[0].item;
+		fetched(r, c, cmd, &m.v[0]);
 	return BE_OK;
 }
 

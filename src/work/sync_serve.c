@@ -247,9 +247,20 @@ static enum be_result redo_own(struct sync_run *r, struct sync_coll *c, struct e
 	return n ? tell_changes(r, c, t, n, false, e) : BE_OK;
 }
 
+/* It may have changed since the lost answer, and change back before the next
+ * look: which of the two versions the phone has is not known. */
+static void tell_add_again(struct sync_run *r, struct sync_coll *c, const struct mail_loaded *m, uint32_t told)
+{
+	tell_add(r, c, m);
+	if (m->rev == told)
+		return;
+	colstate_sent(&c->st, COLOP_ADD, m->num, ITEM_REV_UNCERTAIN);
+	colstate_pend(&c->st, COLOP_CHANGE, m->num, m->rev);
+}
+
 static enum be_result redo_adds(struct sync_run *r, struct sync_coll *c, struct err *e)
 {
-	const struct snapshot *s = &c->st.sent.add;
+	const struct snapshot all = c->st.sent.add, *s = &all; /* revisions are replaced on the way */
 
 	for (size_t at = 0; at < s->n;) {
 		uint64_t nums[BATCH];
@@ -269,7 +280,7 @@ static enum be_result redo_adds(struct sync_run *r, struct sync_coll *c, struct 
 			return rc;
 		for (size_t i = 0; i < m.n; i++)
 			if (!m.v[i].missing)
-				tell_add(r, c, &m.v[i]);
+				tell_add_again(r, c, &m.v[i], s->v[at + i].rev);
 		at += m.n;
 	}
 	return BE_OK;
