@@ -18,7 +18,7 @@ CPPFLAGS += -I. -Isrc -D_GNU_SOURCE -I/usr/share/include/llhttp \
 	    $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
 OPT     ?= -O2
 # -Werror with the one compiler whose warnings we know.
-WARN    := -Wall -Wextra -Wshadow -Wno-unused-parameter $(if $(CI),$(if $(filter fuzz,$(SAN)),,-Werror))
+WARN    := -Wall -Wextra -Wno-missing-field-initializers -Wshadow -Wno-unused-parameter $(if $(CI),$(if $(filter fuzz,$(SAN)),,-Werror))
 CFLAGS  += -std=c11 $(OPT) -g -fno-omit-frame-pointer $(WARN) $(SANFLAGS)
 CXXFLAGS += -std=c++17 $(OPT) -g $(WARN) $(SANFLAGS)
 LDFLAGS += $(SANFLAGS)

@@ -19,6 +19,7 @@
 #include "loop/park.h"
 #include "loop/side.h"
 #include "work/admin.h"
+#include "work/auth.h"
 #include "work/crash.h"
 #include "work/datadir.h"
 #include "work/work.h"
@@ -242,14 +243,13 @@ static int new_loop(struct daemon *d, struct err *e)
 	struct loop_config cfg;
 	const struct settings *s = d->settings;
 	struct arena *a = arena_new();
-	struct slice secret = datadir_path(a, s, settings_str(s, "auth.secret_file"), "auth.secret");
 	struct loop_deps deps = {
 		.clock = &clock_system, .rnd = &rnd_system, .work = d->work,
 		.data_dir = arena_str(a, settings_str(s, "server.data_dir")),
 		.certificate = arena_str(a, settings_str(s, "tls.certificate")),
 		.key = arena_str(a, settings_str(s, "tls.key")),
 		.tls_min_version = arena_str(a, settings_str(s, "tls.min_version")),
-		.secret_file = secret.ptr, .on_reload = on_reload, .reload_arg = d,
+		.secret = auth_secret(d->work->auth), .on_reload = on_reload, .reload_arg = d,
 	};
 
 	/* The loop keeps the strings: the arena goes with the process. */
