@@ -83,11 +83,15 @@ static bool allowed(struct exchange *x)
 	return true;
 }
 
-/* MS-ASCMD R7561: up to 12.1 403 without a policy key header, else 449. */
+/* MS-ASCMD R7561: up to 12.1 403 without a policy key header, else 449. A Ping never
+ * has one; there it counts whether the device ever provisioned, because 449 is what
+ * makes it ask and hear the order. */
 static bool wipe(struct exchange *x)
 {
+	bool keyless = x->rq->kind == REQUEST_CHECK || (x->handler->flags & CMD_NO_KEY);
+
 	if (x->rq->version < EAS_140)
-		reply_http(x, x->rq->has_policy_key ? 449 : 403);
+		reply_http(x, x->rq->has_policy_key || (keyless && x->dev->policy_key) ? 449 : 403);
 	else
 		reply_status(x, 140);
 	err_set(&x->v->err, ERR_FORBIDDEN, "a remote wipe is ordered for this device");

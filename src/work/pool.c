@@ -17,6 +17,7 @@
 enum {
 	HOSTS_MAX = 16,        /* configured servers: mail, send, later dav and ldap */
 	BUCKETS = 1024,
+	SWEEP_EVERY_MS = 2000, /* whoever gives one back also sweeps, should no timer do it */
 	WAIT_SLICE_MS = 200,   /* waiters look at the injected clock this often */
 	PAUSE_MAX_MS = 60000,
 	EXPIRE_BATCH = 64,
@@ -50,6 +51,7 @@ struct pool {
 	uint8_t key[32];
 	unsigned max_open, max_user, breaker_failures;
 	int64_t idle_ms, breaker_pause_ms, login_ms;
+	int64_t swept_ms;      /* last pool_expire */
 	struct host host[HOSTS_MAX];
 	unsigned n_hosts;
 	struct entry *bucket[BUCKETS]; /* by user */
@@ -387,6 +389,7 @@ void pool_put(struct pool *p, struct session **sp, enum be_result worst)
 {
 	struct session *s = *sp, *close = NULL;
 	struct entry *en;
+	bool sweep_due;
 
 	*sp = NULL;
 	if (!s)
@@ -394,6 +397,7 @@ void pool_put(struct pool *p, struct session **sp, enum be_result worst)
 	pthread_mutex_lock(&p->lock);
 	en = entry_of(p, s);
 	ASSERT(en && en->out);
+	sweep_due = clock_now(p->clock) - p->swept_ms >= SWEEP_EVERY_MS;
 	if (worst == BE_TEMP)
 		breaker_failed(p, en->host, clock_now(p->clock));
 	else if (en->host->breaker == BREAKER_CLOSED)
@@ -411,6 +415,8 @@ void pool_put(struct pool *p, struct session **sp, enum be_result worst)
 	pthread_mutex_unlock(&p->lock);
 	if (close)
 		close->ops->logout(&close);
+	if (sweep_due)
+		pool_expire(p);
 }
 
 void pool_detach(struct pool *p, struct session *s)
@@ -462,6 +468,9 @@ static bool is_any(const struct pool *p, const struct entry *en, uint64_t unused
 
 void pool_expire(struct pool *p)
 {
+	pthread_mutex_lock(&p->lock);
+	p->swept_ms = clock_now(p->clock);
+	pthread_mutex_unlock(&p->lock);
 	while (sweep(p, is_old, (uint64_t)clock_now(p->clock)))
 		;
 }

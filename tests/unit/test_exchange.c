@@ -3,6 +3,8 @@
  * servers. Hand-made requests over the store and the backend in memory. */
 #include "rig/workrig.c"
 
+#include "work/admin.h"
+
 static struct rig r;
 
 static const struct schema *const FS_ASK = &foldersync_request_schema;
@@ -662,5 +664,204 @@ CASE(a_second_server_takes_over_between_any_two_requests)
 	p.w = &two;
 	CHECK_INT(folder_sync(&p, key.ptr).status, 1);
 	rig_second_down(&two);
+	rig_down(&r);
+}
+
+/* --- waiting phones -------------------------------------------------------------------------------------------- */
+
+static struct slice inbox_of(struct phone *p)
+{
+	struct foldersync_reply *a = folder_sync(p, "0").obj;
+
+	for (size_t i = 0; i < a->changes.n; i++)
+		if (a->changes.v[i].type.v == FOLDER_INBOX)
+			return a->changes.v[i].server_id;
+	test_fail(__FILE__, __LINE__, "no INBOX");
+}
+
+/* A first Sync of the folder, then a Ping for it: parked. */
+static struct reply park(struct phone *p, struct slice folder)
+{
+	struct ping_request q = { .heartbeat = NUM(470), .has_folders = NUM(1) };
+	struct sync_request s = { .has_collections = NUM(1) };
+	struct sync_collection *c = LIST_PUSH(test_arena(), &s.collections);
+	struct ping_folder *f = LIST_PUSH(test_arena(), &q.folders);
+	struct reply a;
+
+	c->sync_key = S("0");
+	c->collection_id = folder;
+	a = rig_send(p, EAS_CMD_SYNC, &sync_request_schema, &s, NULL);
+	CHECK_INT(a.v.http_status, 200);
+	f->id = folder;
+	f->class = S("Email");
+	return rig_send(p, EAS_CMD_PING, &ping_request_schema, &q, &ping_reply_schema);
+}
+
+/* What the loop does when the waiter is woken. */
+static struct reply check(struct phone *p, struct park *parked)
+{
+	struct request *rq = rig_request(p, EAS_CMD_NONE, NULL, NULL);
+
+	rq->kind = REQUEST_CHECK;
+	rq->parked = parked;
+	rq->user = parked->user;
+	rq->has_auth = false;
+	return rig_run(p, rq, &ping_reply_schema);
+}
+
+CASE(a_waiting_ping_ends_when_a_wipe_is_ordered)
+{
+	struct phone p;
+	struct reply a, b;
+	struct err e;
+
+	rig_up(&r, NULL);
+	for (int v = EAS_121; v <= EAS_141; v += EAS_141 - EAS_121) {
+		p = rig_phone(&r, "alice", v == EAS_121 ? "a" : "b", v);
+		a = park(&p, inbox_of(&p));
+		CHECK_INT(a.v.kind, VERDICT_PARK);
+		b = check(&p, a.v.park);
+		CHECK_INT(b.v.kind, VERDICT_PARK); /* a wake without a change */
+		CHECK_INT(admin_wipe(store_fail_inner(r.store), &r.clock, S("alice"), slice_str(p.id), &e), 0);
+		b = check(&p, a.v.park);
+		CHECK_INT(b.v.kind, VERDICT_REPLY);
+		if (v == EAS_121)
+			CHECK(b.v.http_status == 449 || b.v.http_status == 403);
+		else
+			CHECK_INT(b.v.status, 140);
+	}
+	rig_down(&r);
+}
+
+CASE(a_ping_on_another_server_ends_the_older_one)
+{
+	struct work two;
+	struct phone p;
+	struct reply a, b, c;
+	struct slice inbox;
+
+	rig_up(&r, NULL);
+	rig_second(&r, &two);
+	p = rig_phone(&r, "alice", "dev", EAS_141);
+	inbox = inbox_of(&p);
+	a = park(&p, inbox);
+	CHECK_INT(a.v.kind, VERDICT_PARK);
+	p.w = &two;
+	b = park(&p, inbox);
+	CHECK_INT(b.v.kind, VERDICT_PARK);
+	CHECK(b.v.park->session > a.v.park->session);
+	p.w = NULL;
+	c = check(&p, a.v.park);
+	CHECK_INT(c.v.kind, VERDICT_REPLY);
+	CHECK_INT(c.status, 3);
+	p.w = &two;
+	CHECK_INT(check(&p, b.v.park).v.kind, VERDICT_PARK);
+	rig_second_down(&two);
+	rig_down(&r);
+}
+
+/* The same Ping again: no login, no backend call, nothing written. */
+CASE(a_repeated_ping_costs_no_login_and_no_write)
+{
+	struct phone p;
+	struct reply a;
+	unsigned commits;
+	uint64_t logins;
+
+	rig_up(&r, NULL);
+	p = rig_phone(&r, "alice", "dev", EAS_141);
+	a = park(&p, inbox_of(&p));
+	CHECK_INT(a.v.kind, VERDICT_PARK);
+	commits = r.calls[STORE_CALL_COMMIT];
+	logins = mem_logins(r.mail);
+	pool_expire(r.w.pool);
+	for (int i = 0; i < 3; i++) {
+		a = rig_send(&p, EAS_CMD_PING, NULL, NULL, &ping_reply_schema); /* no body: as last time */
+		CHECK_INT(a.v.kind, VERDICT_PARK);
+	}
+	CHECK_INT(r.calls[STORE_CALL_COMMIT], commits);
+	CHECK_INT(mem_logins(r.mail), logins);
+	rig_down(&r);
+}
+
+/* --- admin --------------------------------------------------------------------------------------------------------- */
+
+static struct slice list_devices(const char *user, enum admin_form form)
+{
+	struct blob *b = blob_new(0);
+	struct slice all;
+	struct err e;
+
+	CHECK_INT(admin_devices(store_fail_inner(r.store), &r.clock, slice_str(user), form, b, &e), 0);
+	CHECK_INT(blob_map(b, &all, &e), 0);
+	all = arena_slice(test_arena(), all);
+	blob_free(&b);
+	return all;
+}
+
+CASE(admin_lists_and_orders)
+{
+	struct store *s;
+	struct phone p, q;
+	struct slice out;
+	struct err e;
+
+	rig_up(&r, NULL);
+	s = store_fail_inner(r.store);
+	CHECK_STR(list_devices("", ADMIN_JSON), "[]\n");
+	p = rig_phone(&r, "alice", "dev:1", EAS_141);
+	p.agent = "Evil\x1b[2J\"\\";
+	q = rig_phone(&r, "bob", "tablet", EAS_121);
+	folder_sync(&p, "0");
+	folder_sync(&q, "0");
+	out = list_devices("", ADMIN_JSON);
+	CHECK(contains(out, "\"user\":\"alice\",\"device\":\"dev:1\",\"type\":\"SimPhone\""));
+	CHECK(contains(out, "\"agent\":\"Evil\\u001b[2J\\\"\\\\\""));
+	CHECK(contains(out, "\"version\":\"12.1\""));
+	CHECK(contains(out, "\"wipe\":\"none\""));
+	CHECK(!contains(list_devices("bob", ADMIN_JSON), "alice"));
+	out = list_devices("", ADMIN_TEXT);
+	CHECK(contains(out, "alice") && contains(out, "tablet") && !contains(out, "\x1b"));
+	/* Orders: by user and device, or by the device alone where that is enough. */
+	CHECK_INT(admin_wipe(s, &r.clock, S_NONE, S("nothing"), &e), -1);
+	CHECK_INT(e.code, ERR_NOT_FOUND);
+	CHECK_INT(admin_wipe(s, &r.clock, S("bob"), S("dev:1"), &e), -1);
+	CHECK_INT(admin_wipe(s, &r.clock, S_NONE, S("dev:1"), &e), 0);
+	CHECK_INT(stored(&q).wipe, WIPE_NONE);
+	CHECK(contains(list_devices("alice", ADMIN_JSON), "\"wipe\":\"ordered\""));
+	CHECK_INT(folder_sync(&p, "0").v.status, 140);
+	CHECK_INT(admin_unwipe(s, &r.clock, S("alice"), S("dev:1"), &e), 0);
+	CHECK_INT(folder_sync(&p, "0").status, 1);
+	CHECK_INT(admin_unwipe(s, &r.clock, S("alice"), S("dev:1"), &e), -1);
+	CHECK_INT(admin_block(s, &r.clock, S("alice"), S("dev:1"), &e), 0);
+	CHECK_INT(folder_sync(&p, "0").v.status, 129);
+	CHECK_INT(admin_allow(s, &r.clock, S("alice"), S("dev:1"), &e), 0);
+	CHECK_INT(folder_sync(&p, "0").status, 1);
+	q.user = "alice";
+	folder_sync(&q, "0");
+	CHECK_INT(admin_wipe(s, &r.clock, S_NONE, S("tablet"), &e), -1); /* two users have it */
+	rig_down(&r);
+}
+
+CASE(admin_resync_starts_a_device_over)
+{
+	struct store_get g = { 0 };
+	struct phone p;
+	struct slice key, inbox;
+	struct err e;
+
+	rig_up(&r, NULL);
+	p = rig_phone(&r, "alice", "dev", EAS_141);
+	inbox = inbox_of(&p);
+	key = ((struct foldersync_reply *)folder_sync(&p, "0").obj)->sync_key;
+	park(&p, inbox);
+	g.key = arena_printf(test_arena(), "col:dev:%.*s", SARG(inbox));
+	CHECK_INT(store_load(store_fail_inner(r.store), S("alice"), &g, 1, NULL, NULL, test_arena(), &e), 0);
+	CHECK(g.value.len);
+	CHECK_INT(admin_resync(store_fail_inner(r.store), &r.clock, S("alice"), S("dev"), &e), 0);
+	CHECK_INT(store_load(store_fail_inner(r.store), S("alice"), &g, 1, NULL, NULL, test_arena(), &e), 0);
+	CHECK_INT(g.value.len, 0);
+	CHECK_INT(folder_sync(&p, key.ptr).status, 9);
+	CHECK_INT(folder_sync(&p, "0").status, 1);
 	rig_down(&r);
 }
