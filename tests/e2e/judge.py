@@ -55,7 +55,7 @@ def _copy(e, version):
     if e.name in ("AirSync:Collection", "GetItemEstimate:Collection"):
         content = [c for c in content if not (isinstance(c, Element) and c.tag == "Class")]
     elif e.name == "Email:Attachment":
-        content.sort(key=lambda c: c.tag != "AttName")
+        content.sort(key=lambda c: ("AttName", "AttSize", "AttMethod", "DisplayName").index(c.tag))
     elif e.name == "Provision:Data" and not e.children:
         content = [Element("Provision:EASProvisionDoc")]    # 2.5: an XML text of its own
     return Element(e.name, *content)

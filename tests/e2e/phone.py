@@ -286,8 +286,9 @@ class Phone:
 
     def body_options(self, type=1, size=None, filter=None, preview=None, all_or_none=None, mime=None, conflict=None):
         if float(self.version) < 12:
+            # a step, not a size: 1 is 512 characters, 9 the whole body
             return el("AirSync:Options", el("FilterType", str(filter)) if filter is not None else None,
-                      el("Truncation", "7" if size is None else str(size)), el("MIMESupport", "0"))
+                      el("Truncation", "9" if size is None else "1"), el("MIMESupport", "0"))
         preference = el("AirSyncBase:BodyPreference", el("Type", str(type)),
                         el("TruncationSize", str(size)) if size is not None else None,
                         el("AllOrNone", all_or_none) if all_or_none is not None else None,

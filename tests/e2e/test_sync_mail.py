@@ -288,7 +288,8 @@ def attachments_are_listed_and_fetched(version):
         equal((reply.status, reply.headers["Content-Type"]), (200, "application/x-thing"))
         equal(reply.body, data)
         return
-    equal(phone.get_attachment(one.get("FileReference")).body, data)
+    if float(version) < 14:     # later versions have ItemOperations for it
+        equal(phone.get_attachment(one.get("FileReference")).body, data)
     reply = phone.fetch_attachment(one.get("FileReference"))
     equal((reply.get("Status"), reply.get("Response/Fetch/Status")), ("1", "1"))
     equal(base64.b64decode(reply.doc.find("Response/Fetch/Properties/Data").text), data)
@@ -307,8 +308,8 @@ def a_lost_reply_is_sent_again(kind):
     phone.sync_folder(inbox)
     lost = phone.sync(phone.collection(inbox, window=3), apply=False)
     again = phone.sync(phone.collection(inbox, window=3))
-    equal([a.get("ServerId") for a in lost.all("Collections/Collection/Commands/Add")],
-          [a.get("ServerId") for a in again.all("Collections/Collection/Commands/Add")])
+    equal(sorted(a.get("ServerId") for a in lost.all("Collections/Collection/Commands/Add")),
+          sorted(a.get("ServerId") for a in again.all("Collections/Collection/Commands/Add")))
     phone.pull(inbox)
     equal(len(phone.items[inbox]), 5)
 

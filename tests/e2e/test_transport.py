@@ -19,7 +19,7 @@ from wbxml import decode, el, encode  # noqa: E402
 from world import ImapWorld  # noqa: E402
 
 FOLDER_SYNC = encode(el("FolderHierarchy:FolderSync", el("SyncKey", "0")))
-TIGHT = {"limits.body_bytes": "64K", "limits.header_bytes": "8K", "limits.header_timeout": "1s",
+TIGHT = {"limits.body_bytes": "64K", "limits.mail_bytes": "64K", "limits.wbxml_opaque": "64K", "limits.header_bytes": "8K", "limits.header_timeout": "1s",
          "limits.body_timeout": "1s", "limits.idle_timeout": "1s", "limits.handshake_timeout": "1s"}
 
 
@@ -43,7 +43,7 @@ def request(phone, line=None, headers=(), body=b"", method="POST", length=True, 
 
 
 def statuses(data):
-    return [int(s) for s in re.findall(rb"^HTTP/1\.1 (\d{3})", data, re.M)]
+    return [int(s) for s in re.findall(rb"HTTP/1\.[01] (\d{3}) ", data)]
 
 
 def closed(s, timeout):

@@ -5,13 +5,16 @@ phones. The two worlds answer the same calls, so that one case runs over both:
     world = shared(LocalWorld)      # the embedded default: Maildir, SQLite
     world.deliver("alice", subject="hello")
     phone = world.phone("alice")    # provisioned, folders known"""
+import base64
 import email
+import email.utils
+import hashlib
 import os
 import socket
 import time
 from contextlib import ExitStack
 
-from env import ACCOUNTS, DOMAIN, Dovecot, Postfix, Redis, ServiceMissing, message
+from env import ACCOUNTS, DOMAIN, Dovecot, Postfix, Redis, message
 from phone import Phone
 from zpushd import Zpushd
 
@@ -140,7 +143,7 @@ class LocalWorld(World):
         self.zpushd = self.stack.enter_context(server)
 
     def maildir(self, user, folder="INBOX"):
-        root = os.path.join(self.zpushd.data_dir, "mail", user)
+        root = os.path.join(self.zpushd.data_dir, "mail", user, "Maildir")
         return root if folder == "INBOX" else os.path.join(root, "." + folder.replace("/", "."))
 
     def deliver(self, user, mail=None, **fields):
@@ -206,4 +209,11 @@ def _subject(path):
 
 
 def write_accounts(path, accounts):
-    raise ServiceMissing("accounts of backend local are not written yet")
+    """The file that `zpushd admin user add` keeps (backend/local/accounts.h)."""
+    with open(path, "w") as f:
+        for name, password in accounts.items():
+            salt = "salt-of-" + name
+            digest = hashlib.pbkdf2_hmac("sha256", password.encode(), salt.encode(), 1000)
+            f.write("%s:{PBKDF2-SHA256}1000$%s$%s:%s@%s:%s\n" % (
+                name, salt, base64.b64encode(digest).decode(), name, DOMAIN, name.capitalize()))
+    os.chmod(path, 0o600)

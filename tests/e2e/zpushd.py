@@ -81,7 +81,9 @@ class Zpushd(Service):
         self.config = os.path.join(self.dir, "zpushd.toml")
         self.write_config()
         self.argv = [self.binary, "-c", self.config, *self.arguments]
-        self.env = dict(os.environ, **self.extra_env)
+        # ZPUSHD_SECTION_KEY would be read as settings: only the test's own pass
+        self.env = {k: v for k, v in os.environ.items() if not k.startswith("ZPUSHD_")}
+        self.env.update(self.extra_env)
         self.env.setdefault("ASAN_OPTIONS", "detect_leaks=1:abort_on_error=0")
         self.env.setdefault("UBSAN_OPTIONS", "print_stacktrace=1")
         self.env.setdefault("TSAN_OPTIONS", "halt_on_error=0:second_deadlock_stack=1")

@@ -49,6 +49,7 @@ auth_mechanisms = plain login
 auth_username_format = {username_format}
 auth_cache_size = 0
 auth_failure_delay = {failure_delay}
+mail_fsync = never
 mail_location = maildir:~/Maildir
 mail_home = {dir}/home/%n
 mail_max_userip_connections = {connections}
