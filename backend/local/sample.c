@@ -190,7 +190,7 @@ static int fill_mailbox(const char *users, const char *root, const struct local_
 	enum { WAIT_MS = 60000 };
 	struct backend *b;
 	struct session *s = NULL;
-	struct be_cred cred = { slice_str(f->user), slice_str(f->user), slice_str(f->password) };
+	struct be_cred cred = { .user = slice_str(f->user), .password = slice_str(f->password) };
 	int r = -1;
 
 	if (local_new(&b, &(struct local_conf){ .root = root, .users = users }, e) < 0)

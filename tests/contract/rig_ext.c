@@ -46,7 +46,7 @@ static void people(struct world *w, const char *text)
 	for (int i = 0; i < 2; i++) {
 		CHECK(slice_split(&rest, ',', &one));
 		CHECK(slice_split(&one, ':', &login) && slice_split(&one, ':', &password));
-		w->cred[i] = (struct be_cred){ login, login, password };
+		w->cred[i] = (struct be_cred){ .user = login, .login = login, .password = password };
 		w->address[i] = one;
 	}
 }

@@ -12,8 +12,8 @@
 
 static void two_people(struct world *w)
 {
-	w->cred[0] = (struct be_cred){ S("alice"), S("alice"), S("s\xc3\xa9same: open") };
-	w->cred[1] = (struct be_cred){ S("bob"), S("bob"), S("bob's") };
+	w->cred[0] = (struct be_cred){ .user = S("alice"), .login = S("alice"), .password = S("s\xc3\xa9same: open") };
+	w->cred[1] = (struct be_cred){ .user = S("bob"), .login = S("bob"), .password = S("bob's") };
 	w->address[0] = S("alice@example.org");
 	w->address[1] = S("bob@example.org");
 	w->nobody = S("nobody@example.org");
