@@ -121,8 +121,14 @@ static int subscribe(struct pubsub *p, struct err *e)
 static int open_stream(struct pubsub *p, struct err *e)
 {
 	struct stream *s;
+	char *address;
+	int rc;
 
-	if (stream_open(&s, p->url.address, now() + CONNECT_MS, e) < 0)
+	if (redis_master_address(&p->url, now() + CONNECT_MS, &address, e) < 0)
+		return -1;
+	rc = stream_open(&s, address, now() + CONNECT_MS, e);
+	free(address);
+	if (rc < 0)
 		return -1;
 	pthread_mutex_lock(&p->lock);
 	p->stream = s;
@@ -228,7 +234,7 @@ static void *run(void *arg)
 		struct err e = { 0 };
 
 		if (open_stream(p, &e) == 0) {
-			LOG_I(p->down ? "subscription_back" : "subscription_armed", L_Z("store", p->url.address));
+			LOG_I(p->down ? "subscription_back" : "subscription_armed", L_Z("store", p->url.host ? p->url.host : ""));
 			p->down = false;
 			atomic_store(&p->armed, true);
 			p->fn(p->arg, S_NONE, S("{}"));
@@ -237,7 +243,7 @@ static void *run(void *arg)
 		}
 		close_stream(p);
 		if (!p->down && !stopping(p))
-			LOG_W("subscription_lost", L_Z("store", p->url.address), L_ERR(&e));
+			LOG_W("subscription_lost", L_Z("store", p->url.host ? p->url.host : ""), L_ERR(&e));
 		p->down = true;
 		rest(p);
 	}
@@ -275,8 +281,8 @@ int pubsub_new(struct pubsub **p_r, const struct settings *set, pubsub_fn *fn, v
 	struct pubsub *p;
 
 	*p_r = NULL;
-	if (!slice_starts(url, S("redis://")) && !slice_starts(url, S("rediss://")))
-		return 0;
+	if (!slice_starts(url, S("redis")))
+		return 0; /* an embedded store hands its messages over itself */
 	p = mem_alloc(sizeof(*p));
 	p->fn = fn;
 	p->arg = arg;

@@ -11,6 +11,8 @@
 #include <time.h>
 
 #include "keys.h"
+#include "work/admin_tell.h"
+#include "work/admin_user.h"
 #include "work/device.h"
 #include "work/gate.h"
 
@@ -334,7 +336,8 @@ int admin_devices(struct store *s, const struct clock *clk, struct slice user, e
 static const char usage[] =
 	"usage: zpushd admin devices [--json] [USER]\n"
 	"       zpushd admin wipe|unwipe|allow|block|resync [--user USER] DEVICE\n"
-	"       zpushd admin logout USER\n";
+	"       zpushd admin logout USER\n"
+	"       zpushd admin user list|add|password|remove …   (accounts of the backend local)\n";
 
 struct words {
 	bool json;
@@ -385,6 +388,8 @@ int admin_main(int argc, char **argv, const struct settings *set)
 	struct err e = { ERR_NONE, "" };
 	int rc = 2;
 
+	if (argc > 0 && strcmp(argv[0], "user") == 0)
+		return admin_user_main(argc - 1, argv + 1, set);
 	if (argc < 1 || w.bad) {
 		fputs(usage, stderr);
 		return 2;
@@ -393,6 +398,9 @@ int admin_main(int argc, char **argv, const struct settings *set)
 		fprintf(stderr, "zpushd: %s (%s)\n", e.text, err_advice(e.code));
 		return 1;
 	}
+	/* Redis carries the messages of an order to the servers itself. */
+	if (s->ops->publishes_here)
+		store_on_publish(s, admin_tell_server, (void *)set);
 	if (strcmp(argv[0], "devices") == 0)
 		rc = say_devices(s, w.word.len ? w.word : w.user, w.json ? ADMIN_JSON : ADMIN_TEXT, &e) < 0;
 	else if (strcmp(argv[0], "logout") == 0 && w.word.len)
