@@ -539,8 +539,9 @@ static enum looked settle_uids(struct maildir *m, struct look *l, const struct m
 
 	if (m->loaded && l->n == 0 && stamp_eq(&m->stamps.uidlist, &s->uidlist))
 		return LOOK_DONE;
-	*r_r = uidlist_load(m->path, &u, e);
-	if (*r_r == BE_OK && (u.validity == 0 || find_uids(l, &u)))
+	/* New mails mostly need new UIDs: straight to the lock, the list is long. */
+	*r_r = l->n ? BE_OK : uidlist_load(m->path, &u, e);
+	if (*r_r == BE_OK && u.validity == 0)
 		*r_r = give_uids(m, l, &u, deadline_ms, e);
 	if (*r_r == BE_OK && m->n && !list_agrees(m, &u)) {
 		md_clear(m); /* somebody made the list anew */
