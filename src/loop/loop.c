@@ -264,6 +264,20 @@ void loop_set_work(struct loop *l, struct work *w)
 	l->deps.work = w;
 }
 
+void loop_configure(struct loop *l, const struct loop_config *c)
+{
+	struct loop_config fresh = *c;
+
+	fresh.workers = l->config.workers;
+	fresh.queue_max = l->config.queue_max;
+	fresh.connections = l->config.connections;
+	fresh.handshakes = l->config.handshakes;
+	fresh.descriptor_reserve = l->config.descriptor_reserve;
+	fresh.proxy_protocol = l->config.proxy_protocol;
+	memcpy(fresh.job_wait_ms, l->config.job_wait_ms, sizeof(fresh.job_wait_ms));
+	l->config = fresh;
+}
+
 void loop_stats(struct loop *l, struct loop_stats *s_r)
 {
 	*s_r = (struct loop_stats){

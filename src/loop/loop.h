@@ -101,6 +101,8 @@ uv_loop_t *loop_uv(struct loop *l);
 struct jobs *loop_jobs(struct loop *l);
 /* After a reload: later jobs use w. Jobs in flight keep the old one until *in_flight_r is 0. */
 void loop_set_work(struct loop *l, struct work *w);
+/* New limits and times (SIGHUP): what workers, queue and listeners were made from stays. */
+void loop_configure(struct loop *l, const struct loop_config *c);
 /* Reads certificate and key again. The old ones stay in use on an error. */
 int loop_reload_tls(struct loop *l, const char *certificate, const char *key, struct err *e);
 

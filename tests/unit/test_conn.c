@@ -2,7 +2,10 @@
  * pipelining, slow and vanishing peers, parking, limits, drain. */
 #include "rig/looprig.c"
 
+#include <malloc.h>
 #include <zlib.h>
+
+#include <sys/resource.h>
 
 #include "loop/route.h"
 
@@ -594,4 +597,74 @@ CASE(conn_reads_latin1_and_utf8_passwords)
 	CHECK(!basic_auth(a, S("Basic !!!"), &l, &p));
 	CHECK(!basic_auth(a, S("Bearer dTpw"), &l, &p));
 	CHECK(!basic_auth(a, S("Basic dTpwAHE="), &l, &p)); /* NUL */
+}
+
+CASE(conn_parked_costs_little)
+{
+	enum { PHONES = 1000 };
+	static int fd[PHONES];
+	const char *text = post("park");
+	size_t before, each;
+
+	if (mallinfo2().uordblks == 0)
+		test_skip("this allocator does not count");
+	start();
+	/* The workers' first use of their arenas is not the phones'. */
+	fd[0] = dial(rig.port);
+	say(fd[0], text);
+	rig_wait(&rig, &rig.parks, 1);
+	before = mallinfo2().uordblks;
+	for (int i = 1; i < PHONES; i++) {
+		fd[i] = dial(rig.port);
+		say(fd[i], text);
+	}
+	rig_wait(&rig, &rig.parks, PHONES);
+	rig_on_loop(&rig, read_stats);
+	CHECK_INT(stats.parked, PHONES);
+	each = (mallinfo2().uordblks - before) / (PHONES - 1);
+	printf("# a parked phone: struct %zu bytes, heap %zu bytes\n", stats.bytes_per_parked, each);
+	CHECK(each <= 400); /* the push registry adds its waiter; aim 512 in all */
+	for (int i = 0; i < PHONES; i++)
+		close(fd[i]);
+	wait_connections(0);
+	rig_stop(&rig);
+}
+
+CASE(conn_drops_peers_when_descriptors_run_out)
+{
+	struct sockaddr_in sa = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	struct rlimit old, few;
+	struct timeval limit = { 10, 0 };
+	int in, fd[6];
+	char c;
+
+	start();
+	sa.sin_port = htons((uint16_t)rig.port);
+	in = dial(rig.port);
+	say(in, post("d"));
+	CHECK(has(hear(in), "cmd=Ping"));
+	for (int i = 0; i < 6; i++) {
+		fd[i] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+		setsockopt(fd[i], SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
+	}
+	CHECK(getrlimit(RLIMIT_NOFILE, &old) == 0);
+	few = old;
+	few.rlim_cur = (rlim_t)fd[5] + 1;
+	CHECK(setrlimit(RLIMIT_NOFILE, &few) == 0);
+	/* The kernel takes them into the backlog; we have no descriptor for them. */
+	for (int i = 0; i < 6; i++)
+		CHECK(connect(fd[i], (struct sockaddr *)&sa, sizeof(sa)) == 0);
+	for (int i = 0; i < 6; i++)
+		CHECK(recv(fd[i], &c, 1, 0) <= 0);
+	say(in, post("d")); /* who is in is served all the same */
+	CHECK(has(hear(in), "cmd=Ping"));
+	CHECK(setrlimit(RLIMIT_NOFILE, &old) == 0);
+	for (int i = 0; i < 6; i++)
+		close(fd[i]);
+	close(in);
+	wait_connections(0);
+	CHECK(has(once(request("OPTIONS", "", "Connection: close\r\n")), "method=3"));
+	rig_on_loop(&rig, read_stats);
+	CHECK_INT(stats.refused_limit, 6);
+	rig_stop(&rig);
 }

@@ -3,6 +3,7 @@
  * between instances; slow, truncating and hostile peers. */
 #include "rig/looprig.c"
 
+#include <malloc.h>
 #include <mbedtls/ssl.h>
 #include <sys/stat.h>
 
@@ -379,6 +380,39 @@ CASE(tls_parks_and_is_answered)
 	mbedtls_ssl_close_notify(&c.ssl);
 	rig_wait(&rig, &rig.drops, 1);
 	client_close(&c);
+	rig_stop(&rig);
+}
+
+CASE(tls_parked_costs_little)
+{
+	enum { PHONES = 600, WARM = 200 };
+	static int fd[PHONES];
+	const char *text = post("park");
+	mbedtls_ssl_session session;
+	size_t before = 0, each;
+
+	if (mallinfo2().uordblks == 0)
+		test_skip("this allocator does not count");
+	start();
+	first_session(&session);
+	for (int i = 0; i < PHONES; i++) {
+		struct client c;
+
+		client_open(&c, rig.tls_port, 0);
+		CHECK_INT(client_shake(&c, &session), 0);
+		client_say(&c, text);
+		rig_wait(&rig, &rig.parks, (unsigned)i + 1);
+		fd[i] = dup(c.fd);
+		client_close(&c); /* our own side's memory; the connection lives in the copy */
+		if (i == WARM) /* by now every thread's cache of free blocks is full */
+			before = mallinfo2().uordblks;
+	}
+	each = (mallinfo2().uordblks - before) / (PHONES - WARM - 1);
+	printf("# a parked phone on TLS: heap %zu bytes\n", each);
+	CHECK(each <= 600); /* the slab grows by 256 connections at once */
+	for (int i = 0; i < PHONES; i++)
+		close(fd[i]);
+	mbedtls_ssl_session_free(&session);
 	rig_stop(&rig);
 }
 
