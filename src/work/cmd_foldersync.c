@@ -61,6 +61,19 @@ struct slice hier_advance(struct exchange *x, const struct hier_ask *ask, const 
 	return hier_key_text(x, next);
 }
 
+/* Both lists mostly stand in one order: look at the same place first. */
+static const struct hier_entry *find_near(const hier_list *l, struct slice id, size_t hint)
+{
+	if (hint < l->n && slice_eq(l->v[hint].id, id))
+		return &l->v[hint];
+	return hier_find(l, id);
+}
+
+static bool in_map_near(const struct folder_map *m, struct slice id, size_t hint)
+{
+	return (hint < m->list.n && slice_eq(m->list.v[hint].id, id)) || folder_by_id(m, id);
+}
+
 const struct hier_entry *hier_find(const hier_list *l, struct slice id)
 {
 	for (size_t i = 0; i < l->n; i++)
@@ -74,8 +87,7 @@ bool hier_equal(const hier_list *a, const hier_list *b)
 	if (a->n != b->n)
 		return false;
 	for (size_t i = 0; i < a->n; i++) {
-		const struct hier_entry *en = i < b->n && slice_eq(a->v[i].id, b->v[i].id) ? &b->v[i]
-											   : hier_find(b, a->v[i].id);
+		const struct hier_entry *en = find_near(b, a->v[i].id, i);
 
 		if (!en || en->hash != a->v[i].hash)
 			return false;
@@ -103,16 +115,16 @@ static void difference(struct exchange *x, const struct folder_map *m, const hie
 		       struct foldersync_reply *r)
 {
 	for (size_t i = 0; i < m->list.n; i++) {
-		const struct hier_entry *en = hier_find(known, m->list.v[i].id);
+		const struct hier_entry *en = find_near(known, m->list.v[i].id, i);
 
 		if (en && en->hash != folder_hash(&m->list.v[i]))
 			push(x, r, HIERARCHY_UPDATE, m->list.v[i].id, &m->list.v[i]);
 	}
 	for (size_t i = 0; i < known->n; i++)
-		if (!folder_by_id(m, known->v[i].id))
+		if (!in_map_near(m, known->v[i].id, i))
 			push(x, r, HIERARCHY_DELETE, known->v[i].id, NULL);
 	for (size_t i = 0; i < m->list.n; i++)
-		if (!hier_find(known, m->list.v[i].id))
+		if (!find_near(known, m->list.v[i].id, i))
 			push(x, r, HIERARCHY_ADD, m->list.v[i].id, &m->list.v[i]);
 	r->has_changes = NUM(1);
 	r->count = NUM((int64_t)r->changes.n);

@@ -1,6 +1,6 @@
 /* folders.c - the folder map of a user. Pure; lists in the request's arena.
  * The trap: ids are derived from paths, so an id whose folder was renamed by a
- * phone blocks the id of its old path: new_id salts until it is free. */
+ * phone blocks the id of its old path: it is salted until it is free. */
 #include "work/folders.h"
 
 #include "work/record.h"
@@ -146,15 +146,23 @@ void folder_map_snapshot(struct arena *a, const struct folder_map *m, hier_list 
 
 /* --- changes ----------------------------------------------------------------- */
 
+static struct slice derive_id(struct arena *a, struct slice user, struct slice path, unsigned salt)
+{
+	struct slice n = salt ? arena_printf(a, "%u", salt) : S_NONE;
+	struct sha256 d = digest_parts((const struct slice[]){ S("folder"), user, path, n }, 4);
+
+	/* A leading dash could be taken for a number. */
+	if ((d.b[0] & 0xfc) == 0xf8)
+		d.b[0] ^= 0x80;
+	return base64url_encode(a, d.b, ID_BYTES);
+}
+
 static struct slice new_id(struct arena *a, const struct folder_map *m, struct slice path)
 {
 	for (unsigned salt = 0;; salt++) {
-		struct slice n = salt ? arena_printf(a, "%u", salt) : S_NONE, id;
-		struct sha256 d = digest_parts((const struct slice[]){ S("folder"), m->user, path, n }, 4);
+		struct slice id = derive_id(a, m->user, path, salt);
 
-		id = base64url_encode(a, d.b, ID_BYTES);
-		/* Some clients show or sort ids; a leading dash has been taken for a number. */
-		if (id.ptr[0] != '-' && !folder_by_id(m, id))
+		if (!folder_by_id(m, id))
 			return id;
 	}
 }
@@ -181,37 +189,6 @@ static struct slice parent_id(const struct folder_map *m, struct slice path)
 	const struct folder *p = path.len ? folder_by_path(m, path) : NULL;
 
 	return p ? p->id : S("0");
-}
-
-static bool listed(const struct be_folder *f, size_t n, struct slice path)
-{
-	for (size_t i = 0; i < n; i++)
-		if (slice_eq(f[i].path, path))
-			return true;
-	return false;
-}
-
-/* The folder that b was before: it vanished under its old path, and its identity is
- * that of b and of no other vanished or new one. */
-static struct folder *renamed_from(struct folder_map *m, const struct be_folder *f, size_t n, const struct be_folder *b)
-{
-	struct folder *was = NULL;
-
-	if (b->identity == 0)
-		return NULL;
-	for (size_t i = 0; i < n; i++)
-		if (&f[i] != b && f[i].identity == b->identity && !folder_by_path(m, f[i].path))
-			return NULL;
-	for (size_t i = 0; i < m->list.n; i++) {
-		struct folder *c = &m->list.v[i];
-
-		if (c->identity != b->identity || listed(f, n, c->path))
-			continue;
-		if (was)
-			return NULL;
-		was = c;
-	}
-	return was;
 }
 
 void folder_map_remove(struct folder_map *m, struct arena *a, struct slice id)
@@ -246,49 +223,193 @@ struct folder *folder_map_put(struct arena *a, struct folder_map *m, struct slic
 	return f;
 }
 
-/* Parents before children, as the backend lists them: FolderSync sends in this order. */
-static void sort_like(struct arena *a, struct folder_map *m, const struct be_folder *f, size_t n)
+/* The list as it was, in one pass: the common case, and 5,000 folders squared are not. */
+static bool unchanged(const struct folder_map *m, const struct be_folder *f, size_t n)
 {
-	struct folder *sorted = arena_alloc(a, m->list.n * sizeof(*sorted));
+	if (m->list.n != n)
+		return false;
+	for (size_t i = 0; i < n; i++) {
+		struct slice parent = S("0");
+
+		/* Parents stand before their children, mostly close. */
+		for (size_t up = i; up-- > 0 && f[i].parent.len;)
+			if (slice_eq(f[up].path, f[i].parent)) {
+				parent = m->list.v[up].id;
+				break;
+			}
+		if (!same(&m->list.v[i], &f[i], parent))
+			return false;
+	}
+	return true;
+}
+
+/* --- refresh ------------------------------------------------------------------ */
+
+enum { NOT_THERE = UINT32_MAX };
+
+/* Names to numbers, open addressing, never more than half full. */
+struct index {
+	struct slice *key;
+	uint32_t *value;
+	size_t mask;
+};
+
+static void index_init(struct arena *a, struct index *ix, size_t n)
+{
+	size_t cap = 16;
+
+	while (cap < 2 * n + 2)
+		cap *= 2;
+	ix->key = arena_alloc(a, cap * sizeof(*ix->key));
+	ix->value = arena_alloc(a, cap * sizeof(*ix->value));
+	ix->mask = cap - 1;
+}
+
+static size_t index_slot(const struct index *ix, struct slice key)
+{
+	size_t i = slice_hash(key) & ix->mask;
+
+	while (ix->key[i].ptr && !slice_eq(ix->key[i], key))
+		i = (i + 1) & ix->mask;
+	return i;
+}
+
+static uint32_t index_get(const struct index *ix, struct slice key)
+{
+	size_t i = index_slot(ix, key);
+
+	return key.len && ix->key[i].ptr ? ix->value[i] : NOT_THERE;
+}
+
+/* The first one of a name stays. */
+static void index_put(struct index *ix, struct slice key, uint32_t value)
+{
+	size_t i = index_slot(ix, key);
+
+	if (key.len == 0 || ix->key[i].ptr)
+		return;
+	ix->key[i] = key;
+	ix->value[i] = value;
+}
+
+struct refresh {
+	struct arena *a;
+	struct folder_map *m;
+	const struct be_folder *f;
+	size_t n;
+	struct index listed;   /* path -> number in f */
+	struct index known;    /* path -> number in m->list */
+	struct index ids;      /* those in use from now on */
+	uint32_t *was;         /* per f: number in m->list that it is; NOT_THERE: new */
+};
+
+/* The vanished folder that the new one b was before: its identity is that of b
+ * and of no other vanished or new one. */
+static uint32_t renamed_from(const struct refresh *r, size_t b)
+{
+	uint32_t found = NOT_THERE;
+	uint64_t identity = r->f[b].identity;
+
+	for (size_t i = 0; identity && i < r->m->list.n; i++) {
+		const struct folder *c = &r->m->list.v[i];
+
+		if (c->identity != identity || index_get(&r->listed, c->path) != NOT_THERE)
+			continue;
+		if (found != NOT_THERE)
+			return NOT_THERE;
+		found = (uint32_t)i;
+	}
+	for (size_t i = 0; found != NOT_THERE && i < r->n; i++)
+		if (i != b && r->f[i].identity == identity && index_get(&r->known, r->f[i].path) == NOT_THERE)
+			return NOT_THERE;
+	return found;
+}
+
+static struct slice id_for(struct refresh *r, struct slice path)
+{
+	struct slice id;
+
+	for (unsigned salt = 0;; salt++) {
+		id = derive_id(r->a, r->m->user, path, salt);
+		if (index_get(&r->ids, id) == NOT_THERE)
+			break;
+	}
+	index_put(&r->ids, id, 0);
+	return id;
+}
+
+/* Which old folder each listed one is; the ids of those stay theirs. */
+static void recognise(struct refresh *r)
+{
+	size_t gone = r->m->list.n;
+
+	for (size_t i = 0; i < r->n; i++) {
+		r->was[i] = index_get(&r->listed, r->f[i].path) == i ? index_get(&r->known, r->f[i].path) : NOT_THERE;
+		gone -= r->was[i] != NOT_THERE;
+	}
+	for (size_t i = 0; gone && i < r->n; i++)
+		if (r->was[i] == NOT_THERE && index_get(&r->listed, r->f[i].path) == i)
+			r->was[i] = renamed_from(r, i);
+	for (size_t i = 0; i < r->n; i++)
+		if (r->was[i] != NOT_THERE)
+			index_put(&r->ids, r->m->list.v[r->was[i]].id, 0);
+}
+
+static void note_gone(struct refresh *r)
+{
+	for (size_t i = 0; i < r->m->list.n; i++)
+		if (index_get(&r->ids, r->m->list.v[i].id) == NOT_THERE) {
+			*LIST_PUSH(r->a, &r->m->gone) = r->m->list.v[i].id;
+			r->m->dirty = true;
+		}
+}
+
+/* The new list in the backend's order: parents before children. */
+static void rebuild(struct refresh *r)
+{
+	struct folder *list = arena_alloc(r->a, r->n * sizeof(*list));
+	uint32_t *at = arena_alloc(r->a, r->n * sizeof(*at)); /* per f: its place in list */
 	size_t k = 0;
 
-	for (size_t i = 0; i < n && k < m->list.n; i++) {
-		const struct folder *fo = folder_by_path(m, f[i].path);
+	for (size_t i = 0; i < r->n; i++) {
+		struct folder *fo = &list[k];
+		uint32_t up = index_get(&r->listed, r->f[i].parent);
+		struct slice parent = up != NOT_THERE && up < i ? list[at[up]].id : S("0");
 
-		if (fo && (k == 0 || !slice_eq(sorted[k - 1].path, fo->path)))
-			sorted[k++] = *fo;
+		if (index_get(&r->listed, r->f[i].path) != i)
+			continue; /* named twice, or not at all */
+		at[i] = (uint32_t)k++;
+		if (r->was[i] != NOT_THERE)
+			*fo = r->m->list.v[r->was[i]];
+		else
+			*fo = (struct folder){ .id = id_for(r, r->f[i].path) };
+		if (!same(fo, &r->f[i], parent)) {
+			set(fo, &r->f[i], parent);
+			r->m->dirty = true;
+		}
 	}
-	if (k != m->list.n)
-		return; /* the backend named a path twice: leave the order as it is */
-	memcpy(m->list.v, sorted, m->list.n * sizeof(*sorted));
+	r->m->list.v = list;
+	r->m->list.n = k;
+	r->m->list.cap = r->n;
 }
 
 void folder_map_refresh(struct arena *a, struct folder_map *m, const struct be_folder *f, size_t n)
 {
-	bool was_dirty = m->dirty;
+	struct refresh r = { .a = a, .m = m, .f = f, .n = n };
 
-	/* Renames first: the old path leaves the map and does not count as vanished. */
-	for (size_t i = 0; i < n; i++) {
-		struct folder *was;
-
-		if (folder_by_path(m, f[i].path))
-			continue;
-		was = renamed_from(m, f, n, &f[i]);
-		if (was) {
-			was->path = f[i].path;
-			was->changed = m->dirty = true;
-		}
-	}
-	for (size_t i = 0; i < m->list.n;) {
-		if (listed(f, n, m->list.v[i].path))
-			i++;
-		else
-			folder_map_remove(m, a, m->list.v[i].id);
-	}
+	if (unchanged(m, f, n))
+		return;
+	index_init(a, &r.listed, n);
+	index_init(a, &r.known, m->list.n);
+	index_init(a, &r.ids, n);
 	for (size_t i = 0; i < n; i++)
-		folder_map_put(a, m, S_NONE, &f[i]);
-	if (m->dirty && !was_dirty)
-		sort_like(a, m, f, n);
+		index_put(&r.listed, f[i].path, (uint32_t)i);
+	for (size_t i = 0; i < m->list.n; i++)
+		index_put(&r.known, m->list.v[i].path, (uint32_t)i);
+	r.was = arena_alloc(a, n * sizeof(*r.was));
+	recognise(&r);
+	note_gone(&r);
+	rebuild(&r);
 }
 
 void folder_map_merge(struct arena *a, struct folder_map *fresh, const struct folder_map *mine)

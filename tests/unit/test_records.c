@@ -541,3 +541,33 @@ CASE(folders_strange_lists)
 	folder_map_refresh(test_arena(), &m, NULL, 0);
 	CHECK_INT(m.list.n, 0);
 }
+
+/* 5,000 folders (limits.folders), unchanged: one pass, no write. */
+CASE(folders_many_unchanged_are_one_pass)
+{
+	enum { N = 5000 };
+	struct be_folder *f = arena_alloc(test_arena(), N * sizeof(*f));
+	struct folder_map m;
+	struct slice raw;
+	struct err e;
+	int64_t start;
+
+	for (size_t i = 0; i < N; i++) {
+		struct slice top = arena_printf(test_arena(), "top%zu", i / 100), name = arena_printf(test_arena(), "f%zu", i);
+
+		f[i] = (struct be_folder){ .type = FOLDER_USER_MAIL, .selectable = true, .name = i % 100 ? name : top };
+		f[i].parent = i % 100 ? top : S_NONE;
+		f[i].path = i % 100 ? arena_printf(test_arena(), "%s/%s", top.ptr, name.ptr) : top;
+	}
+	start = clock_now(&clock_system);
+	load_map(&m, f, N);
+	raw = folder_map_encode(test_arena(), &m);
+	CHECK_INT(folder_map_decode(test_arena(), S("alice"), raw, 1, &m, &e), 0);
+	start = clock_now(&clock_system);
+	for (int i = 0; i < 20; i++)
+		folder_map_refresh(test_arena(), &m, f, N);
+	CHECK(!m.dirty);
+	/* Measured 18 ms for the first and 1 ms for each other; squared it was 800. */
+	if (clock_now(&clock_system) - start > 500)
+		test_fail(__FILE__, __LINE__, "%lld ms", (long long)(clock_now(&clock_system) - start));
+}
