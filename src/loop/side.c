@@ -339,6 +339,11 @@ static void feed(struct side_conn *c, struct slice in)
 			return;
 		default:
 			in = slice_from(in, used);
+			/* Without a body it is whole with its head. */
+			if (c->http.whole) {
+				c->whole = true;
+				serve(c);
+			}
 		}
 	}
 }
