@@ -212,6 +212,7 @@ static void on_reload(void *arg, struct loop *l)
 	struct daemon *d = arg;
 	struct settings *fresh = NULL;
 	struct work *work = NULL;
+	struct loop_config cfg;
 	struct err e = { 0 };
 
 	if (d->n_old == OLD_WORKS) {
@@ -229,6 +230,10 @@ static void on_reload(void *arg, struct loop *l)
 	settings_unref(&d->settings);
 	d->settings = fresh;
 	loop_set_work(l, work);
+	if (loop_config_load(&cfg, fresh, &e) < 0)
+		LOG_E("limits_not_reloaded", L_ERR(&e));
+	else
+		loop_configure(l, &cfg);
 	park_configure(d->park, fresh);
 	if (open_log(fresh, &e) < 0)
 		LOG_E("log_not_reopened", L_ERR(&e));

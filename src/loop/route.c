@@ -221,7 +221,7 @@ void route_request(const struct loop_config *c, const struct http_head *h, const
 	}
 	rq->method = methods[h->verb];
 	read_peer(peer, h, rq);
-	if (is_health(h->path) && !peer->tls) {
+	if (is_health(h->path)) {
 		refuse(r_r, b, peer->draining ? 503 : 200, peer->draining ? "draining\n" : "ok\n");
 		return;
 	}
