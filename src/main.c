@@ -39,6 +39,7 @@ struct daemon {
 	struct loop *loop;
 	struct park_room *park;
 	struct side *notify, *admin;
+	struct arena *strings;       /* what the loop points at */
 	int lock_fd;
 	unsigned plain_port, tls_port;
 };
@@ -247,7 +248,7 @@ static int new_loop(struct daemon *d, struct err *e)
 {
 	struct loop_config cfg;
 	const struct settings *s = d->settings;
-	struct arena *a = arena_new();
+	struct arena *a = d->strings = arena_new();
 	struct loop_deps deps = {
 		.clock = &clock_system, .rnd = &rnd_system, .work = d->work,
 		.data_dir = arena_str(a, settings_str(s, "server.data_dir")),
@@ -257,7 +258,6 @@ static int new_loop(struct daemon *d, struct err *e)
 		.secret = auth_secret(d->work->auth), .on_reload = on_reload, .reload_arg = d,
 	};
 
-	/* The loop keeps the strings: the arena goes with the process. */
 	loop_config_default(&cfg);
 	if (loop_config_load(&cfg, s, e) < 0)
 		return -1;
@@ -281,6 +281,7 @@ static void stop(struct daemon *d)
 	side_free(&d->notify);
 	park_deinit(&d->park);
 	loop_free(&d->loop);
+	arena_free(&d->strings);
 	while (d->n_old)
 		work_free(&d->old[--d->n_old]);
 	work_free(&d->work);
