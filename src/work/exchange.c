@@ -431,13 +431,18 @@ static void log_request(struct exchange *x)
 
 	if (r->kind == REQUEST_CHECK && v->kind == VERDICT_PARK)
 		level = LOG_DEBUG;
-	LOG_AT(level, "request", L_Z("cmd", cmd), L_S("user", r->user), L_S("dev", r->query.device_id),
-	       L_I("rid", r->rid), L_I("v", r->version), L_S("peer", r->peer),
-	       L_I("ms", clock_now(x->w->clock) - r->received_ms), L_I("in", r->raw ? blob_size(r->raw) : 0),
-	       L_I("out", v->body ? blob_size(v->body) : 0), L_I("items_in", v->items_in), L_I("items", v->items_out),
-	       L_Z("verdict", verdict[v->kind]), L_I("http", v->http_status), L_I("status", v->status),
-	       L_Z("err", v->err.code == ERR_NONE ? "" : err_name(v->err.code)), L_Z("reason", v->err.text),
-	       L_Z("do", v->err.code == ERR_NONE ? "" : err_advice(v->err.code)));
+	const struct log_field f[] = {
+		L_Z("cmd", cmd), L_S("user", r->user), L_S("dev", r->query.device_id), L_I("rid", r->rid),
+		L_I("v", r->version), L_S("peer", r->peer), L_I("ms", clock_now(x->w->clock) - r->received_ms),
+		L_I("in", r->raw ? blob_size(r->raw) : 0), L_I("out", v->body ? blob_size(v->body) : 0),
+		L_I("items_in", v->items_in), L_I("items", v->items_out), L_Z("verdict", verdict[v->kind]),
+		L_I("http", v->http_status), L_I("status", v->status), L_ERR(&v->err),
+	};
+	size_t n = sizeof(f) / sizeof(*f);
+
+	/* The three fields of the error only where there is one. */
+	if (log_on(level))
+		log_emit(level, "request", f, v->err.code == ERR_NONE ? n - 3 : n);
 }
 
 void exchange_run(struct work *w, struct request *r, struct verdict *v_r)

@@ -64,16 +64,40 @@ static bool refuse(struct exchange *x, int status, const char *why)
 	return false;
 }
 
+static int count_one(void *arg, struct slice user, struct slice key)
+{
+	++*(size_t *)arg;
+	return 0;
+}
+
+/* Only a new device is counted: one listing in its life. A listing that fails lets it
+ * in: the limit guards the store, and the store has its own errors. */
+static bool one_too_many(struct exchange *x)
+{
+	size_t n = 0;
+	struct err e;
+
+	return x->dev->rev == 0 && store_list(x->w->store, x->dev->user, S("dev:"), count_one, &n, &e) == 0 &&
+	       n >= (size_t)settings_int(x->w->settings, "limits.devices_per_user");
+}
+
 static bool allowed(struct exchange *x)
 {
 	const struct slice *patterns;
 	size_t n = settings_list(x->w->settings, "devices.allow", &patterns);
 	struct device *d = x->dev;
 
-	if (!gate_listed(patterns, n, d))
+	if (!gate_listed(patterns, n, d)) {
+		if (d->rev == 0)
+			d->touched = 0;
 		return refuse(x, 129, "device is not in devices.allow");
+	}
 	if (d->access == ACCESS_BLOCKED)
 		return refuse(x, 129, "device was blocked by the admin");
+	if (one_too_many(x)) {
+		d->touched = 0; /* nothing is remembered of it */
+		return refuse(x, 177, "limits.devices_per_user is reached");
+	}
 	if (d->rev == 0 && settings_bool(x->w->settings, "devices.quarantine") && d->access == ACCESS_ALLOWED) {
 		d->access = ACCESS_QUARANTINED;
 		device_touch(d, DEVICE_ACCESS);

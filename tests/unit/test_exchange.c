@@ -311,6 +311,28 @@ CASE(quarantine_holds_new_devices_only)
 	rig_down(&r);
 }
 
+CASE(devices_per_user_are_bounded)
+{
+	static const char *const set[] = { "limits.devices_per_user=2", NULL };
+	struct phone p;
+
+	rig_up(&r, set);
+	for (int i = 0; i < 2; i++) {
+		p = rig_phone(&r, "alice", i ? "two" : "one", EAS_141);
+		CHECK_INT(folder_sync(&p, "0").status, 1);
+	}
+	p = rig_phone(&r, "alice", "three", EAS_141);
+	CHECK_INT(folder_sync(&p, "0").status, 177);
+	CHECK_INT(stored(&p).rev, 0);
+	p.version = EAS_121;
+	CHECK_INT(folder_sync(&p, "0").v.http_status, 403);
+	p = rig_phone(&r, "alice", "one", EAS_141);
+	CHECK_INT(folder_sync(&p, "0").status, 1);
+	p = rig_phone(&r, "bob", "three", EAS_141);
+	CHECK_INT(folder_sync(&p, "0").status, 1);
+	rig_down(&r);
+}
+
 /* --- wipe -------------------------------------------------------------------------------------------- */
 
 static void order_wipe(struct phone *p)
