@@ -145,7 +145,8 @@ struct be_part {
 	struct slice part;    /* IMAP part number "1.2"; "" the whole mail, raw */
 	uint64_t offset, max; /* max 0: to the end */
 	struct blob *out;     /* caller's; bytes are appended */
-	enum be_result result; /* of this one: BE_PERM ERR_NOT_FOUND when the mail is gone */
+	enum be_result result; /* of this one: BE_PERM when the mail is gone; a part that the mail
+				* does not have: the same, or BE_OK and no bytes */
 };
 
 struct be_flag_change {

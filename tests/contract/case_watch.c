@@ -134,7 +134,7 @@ CONTRACT(a_new_folder_is_an_event_for_the_list)
 	struct err e = { 0 };
 
 	if (!w->by_source)
-		test_skip("IMAP tells of folders by NOTIFY only");
+		contract_skip(w, "IMAP tells of folders by NOTIFY only");
 	open_watch(w, &wt);
 	CHECK_INT(w->other->ops->folder_create(w->other, w->folder, name, FOLDER_USER_MAIL, w->a, &path, &e), BE_OK);
 	gather(w, &wt, SOON_MS);
@@ -154,7 +154,7 @@ CONTRACT(nobody_hears_of_others_or_after_the_end)
 
 	if (!w->by_source) {
 		bob->ops->logout(&bob);
-		test_skip("a connection of its own");
+		contract_skip(w, "a connection of its own");
 	}
 	open_watch(w, &wt);
 	put(w, bob, S("INBOX"), plain_mail(w, "x", "x", "x"));
@@ -173,7 +173,7 @@ CONTRACT(two_watches_of_one_folder_live_and_end_alone)
 	struct watching one, two;
 
 	if (!w->by_source)
-		test_skip("a connection of its own");
+		contract_skip(w, "a connection of its own");
 	open_watch(w, &one);
 	open_watch(w, &two);
 	one.w->ops->watch_close(&one.w);
@@ -192,7 +192,7 @@ CONTRACT(a_watch_counts_what_it_cannot_watch)
 	int fd;
 
 	if (!w->by_source)
-		test_skip("idle_folders decides");
+		contract_skip(w, "idle_folders decides");
 	CHECK_INT(w->s->ops->watch_open(&w->s, f, 2, INT64_MAX, &watch, &fd, &kind, &missed, &e), BE_OK);
 	CHECK_INT(missed, 1);
 	watch->ops->watch_close(&watch);

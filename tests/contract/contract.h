@@ -42,6 +42,7 @@ extern const struct rig rig_mem, rig_local, rig_fail, rig_ext;
 
 typedef void contract_fn(struct world *w);
 void contract_run(const struct rig *rig, contract_fn *fn);
+_Noreturn void contract_skip(struct world *w, const char *reason);
 
 #define CONTRACT(id)                                                                  \
 	static void id(struct world *w);                                              \
