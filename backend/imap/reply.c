@@ -279,7 +279,8 @@ static void read_body(struct imap_session *s, struct imap_fetch *f, struct slice
 	memcpy(z, section.ptr, len);
 	section = slice(z, len);
 	wire_token(&s->w, &t);
-	if (s->h && s->h->part)
+	/* NIL: the mail has no such part. */
+	if (s->h && s->h->part && !tok_is(&t, "NIL"))
 		to = s->h->part(s->h->arg, f->have & HAVE_UID ? f->uid : 0, section);
 	if (to) {
 		wire_to_blob(&s->w, &t, to->out, to->max);

@@ -11,6 +11,7 @@
 #define TESTS_FAKE_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 
 struct fake {
@@ -20,7 +21,7 @@ struct fake {
 	pthread_t thread;
 	char heard[65536];         /* every line read, joined by '\n' */
 	size_t heard_len;
-	bool unexpected;           /* a "<" step got another line */
+	atomic_bool unexpected;          /* a "<" step got another line */
 };
 
 void fake_start(struct fake *f, const char *const *script);
