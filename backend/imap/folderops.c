@@ -47,6 +47,10 @@ static enum be_result new_path(struct imap_session *s, struct arena *a, struct n
 		return perm(e, ERR_UNSUPPORTED, "the server has no folders in folders", parent);
 	if (!clean.len)
 		return perm(e, ERR_FORBIDDEN, "not a folder name", name);
+	if (!parent.len && slice_ieq(clean, S("INBOX"))) { /* "INBOX.inbox" would look like a second one */
+		*path_r = S("INBOX");
+		return BE_OK;
+	}
 	*path_r = join(s, a, parent, clean);
 	if (path_r->len > 1024)
 		return perm(e, ERR_FORBIDDEN, "folder name too long", slice_to(name, 60));

@@ -276,14 +276,69 @@ static enum be_result parts_pass(struct imap_session *s, struct slice folder, st
 	return r;
 }
 
+/* -- an empty part, or none? Dovecot answers both with an empty string, so the
+ * structure decides; asked for only when something came back empty. -- */
+
+struct doubts {
+	struct parts *p;
+	const bool *doubted;
+};
+
+static void on_structure(void *arg, const struct imap_fetch *f)
+{
+	struct doubts *d = arg;
+
+	if (!(f->have & HAVE_UID) || !f->tree)
+		return;
+	for (size_t i = 0; i < d->p->n; i++)
+		if (d->doubted[i] && d->p->v[i].num == f->uid && mime_by_number(f->tree, d->p->v[i].part) == MIME_NONE)
+			d->p->got[i] = false;
+}
+
+static bool is_number(struct slice part)
+{
+	return part.len && part.ptr[0] >= '0' && part.ptr[0] <= '9' && part.ptr[part.len - 1] <= '9';
+}
+
+static enum be_result settle_doubts(struct imap_session *s, struct parts *p, const uint64_t *before, struct err *e)
+{
+	bool doubted[PIPELINE_MAX] = { false };
+	struct doubts d = { p, doubted };
+	struct arena *a = NULL;
+	struct imap_handlers h;
+	struct imap_done done;
+	unsigned last = 0;
+	enum be_result r = BE_OK;
+
+	for (size_t i = 0; i < p->n; i++) {
+		doubted[i] = p->got[i] && !p->v[i].offset && is_number(p->v[i].part) && blob_size(p->v[i].out) == before[i];
+		if (!doubted[i])
+			continue;
+		last = imap_cmd(s, "UID FETCH %llu (UID BODYSTRUCTURE)", (unsigned long long)p->v[i].num);
+		imap_end(s);
+	}
+	if (!last)
+		return BE_OK;
+	a = arena_new();
+	h = (struct imap_handlers){ .arg = &d, .a = a, .fetch = on_structure };
+	imap_set_handlers(s, &h);
+	r = imap_wait(s, last, &done, e);
+	imap_set_handlers(s, NULL);
+	arena_free(&a);
+	return r;
+}
+
 static enum be_result parts_chunk(struct imap_session *s, struct slice folder, struct be_part *v, size_t n, struct err *e)
 {
 	bool got[PIPELINE_MAX] = { false }, all = true;
 	struct parts p = { .v = v, .n = n, .got = got };
 	const struct imap_handlers h = { .arg = &p, .part = on_part };
 	bool was_selected = s->sel.path && slice_eq(slice_str(s->sel.path), folder);
+	uint64_t before[PIPELINE_MAX];
 	enum be_result r;
 
+	for (size_t i = 0; i < n; i++)
+		before[i] = blob_size(v[i].out);
 	imap_set_handlers(s, &h);
 	r = parts_pass(s, folder, &p, false, e);
 	for (size_t i = 0; i < n; i++)
@@ -291,6 +346,8 @@ static enum be_result parts_chunk(struct imap_session *s, struct slice folder, s
 	if (r == BE_OK && !all && was_selected)
 		r = parts_pass(s, folder, &p, true, e);
 	imap_set_handlers(s, NULL);
+	if (r == BE_OK)
+		r = settle_doubts(s, &p, before, e);
 	for (size_t i = 0; i < n; i++)
 		v[i].result = r != BE_OK ? r : got[i] ? BE_OK : BE_PERM;
 	return r;

@@ -291,7 +291,9 @@ CASE(imap_parts_of_odd_servers)
 		LOGIN(""), "< 2 SELECT", "< 3 UID FETCH 5 (UID BODY.PEEK[1])", "< 4 UID FETCH 6 (UID BODY.PEEK[1]<2.3>)",
 		"< 5 UID FETCH 7 (UID BODY.PEEK[1])", "< 6 UID FETCH 8", SELECTED("2"), "= * 1 FETCH (BODY[1] {3}\r\nabc UID 5)\r\n3 OK x\r\n",
 		"= * 2 FETCH (FLAGS (\\Seen) UID 6)\r\n* 2 FETCH (BODY[1]<2> \"xyzzzz\" UID 6)\r\n4 OK x\r\n",
-		"> * 3 FETCH (UID 7 BODY[1] \"\")", "> 5 OK x", "> * 4 FETCH (UID 8 BODY[1] NIL)", "> 6 OK x", "< LOGOUT", NULL
+		"> * 3 FETCH (UID 7 BODY[1] \"\")", "> 5 OK x", "> * 4 FETCH (UID 8 BODY[1] NIL)", "> 6 OK x",
+		"< 7 UID FETCH 7 (UID BODYSTRUCTURE)",
+		"= * 3 FETCH (UID 7 BODYSTRUCTURE (\"text\" \"plain\" NIL NIL NIL \"7bit\" 0 0))\r\n7 OK x\r\n", "< LOGOUT", NULL
 	};
 	const char *want[] = { "abc", "xyz", "", "" };
 	struct be_part p[4];
