@@ -116,8 +116,15 @@ static struct slice public_host(const struct settings *set)
 struct slice exchange_address(struct exchange *x)
 {
 	struct slice address = backend_expand(x->a, settings_str(x->w->settings, "user.address"), x->cred.login);
+	struct be_account acc = { .address = S_NONE };
+	struct session *s;
 	struct slice host;
+	struct err e;
 
+	/* The accounts file or a directory knows better than the template. */
+	if (x->w->mail && x->w->mail->ops->account && exchange_session(x, BE_MAIL, &s, &e) == BE_OK && s &&
+	    exchange_result(x, BE_MAIL, s->ops->account(s, x->a, &acc, &e)) == BE_OK && acc.address.len)
+		return acc.address;
 	if (slice_chr(address, '@') >= 0)
 		return address;
 	host = public_host(x->w->settings);
