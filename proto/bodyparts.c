@@ -177,11 +177,7 @@ static bool is_attachment(const struct mime_tree *t, const struct body_parts *b,
 {
 	const struct mime_part *p = &t->v[i];
 
-	if (b->is_body[i] || (mime_is_multipart(p) && (p->child != MIME_NONE || p->is_message)))
-		return false;
-	/* The invitation inside an alternative is the mail itself, not a file of it. */
-	return !(mime_is(p, "text", "calendar") && !slice_eq(p->disposition, S("attachment")) &&
-		 (p->parent == MIME_NONE || mime_is(&t->v[p->parent], "multipart", "alternative")));
+	return !b->is_body[i] && !(mime_is_multipart(p) && (p->child != MIME_NONE || p->is_message));
 }
 
 static bool is_inline(const struct mime_tree *t, int i)

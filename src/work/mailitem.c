@@ -105,6 +105,16 @@ static struct slice given(struct slice s)
 	return s.len ? s : S_NONE;
 }
 
+/* Meetings do not exist yet: an invitation is a plain mail with its calendar
+ * part as a file, else a phone would answer it by a command that is not there. */
+static void plain_invitation(struct email *m)
+{
+	if (!slice_starts(m->message_class, S("IPM.Schedule")))
+		return;
+	m->message_class = S("IPM.Note");
+	m->content_class = S("urn:content-classes:message");
+}
+
 static void put_facts(const struct mail_ask *k, const struct be_head *h, struct item *it)
 {
 	struct email *m = ARENA_NEW(k->a, struct email);
@@ -116,23 +126,9 @@ static void put_facts(const struct mail_ask *k, const struct be_head *h, struct 
 	it->email = m;
 	mail_headers_parse(k->a, h->headers, &headers);
 	mailinfo_fill(k->a, &headers, h->tree, h->item.date_ms, &info);
-	m->to = given(info.to);
-	m->cc = given(info.cc);
-	m->from = given(info.from);
-	m->reply_to = given(info.reply_to);
-	m->sender = given(info.sender);
-	m->display_to = given(info.display_to);
-	m->subject = given(info.subject);
-	m->thread_topic = given(info.thread_topic);
-	m->date_received = DATE_MS(info.date_received_ms);
-	m->importance = NUM(info.importance);
+	mailinfo_to_email(k->a, &info, m);
+	plain_invitation(m);
 	m->read = NUM((h->flags & MAIL_SEEN) != 0);
-	m->message_class = slice_str(info.message_class);
-	m->content_class = slice_str(info.content_class);
-	m->internet_cpid = NUM(info.internet_cpid);
-	m->conversation_id = arena_slice(k->a, slice(info.conversation_id, sizeof(info.conversation_id)));
-	m->conversation_index = given(info.conversation_index);
-	m->um_caller_id = given(info.um_caller_id);
 	m->flag = mailitem_flag(k->a, h->flags, x);
 	put_categories(k->a, m, h->keywords, h->n_keywords);
 	put_verb(m, h->flags, x);

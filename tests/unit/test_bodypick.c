@@ -295,10 +295,12 @@ CASE(attachments_listed)
 		  "2|smime.p7s|1||0|1;");
 }
 
-CASE(attachments_invitation_is_no_file)
+/* Without meetings its calendar part can only reach a phone as a file. */
+CASE(attachments_invitation_is_a_file)
 {
 	CHECK_STR(list(S("Content-Type: multipart/alternative; boundary=b\r\n" B "\r\nt" B "Content-Type: text/html\r\n\r\nh" B
-			 "Content-Type: text/calendar; method=REQUEST\r\n\r\nBEGIN:VCALENDAR\r\n--b--")), "");
+			 "Content-Type: text/calendar; method=REQUEST\r\n\r\nBEGIN:VCALENDAR\r\n--b--")),
+		  "3|attachment-3.ics|1||0|15;");
 	CHECK_STR(list(S(MIXED B "\r\nt" B "Content-Type: text/calendar; name=invite.ics\r\nContent-Disposition: attachment\r\n\r\nB\r\n--b--")),
 		  "2|invite.ics|1||0|1;");
 }
