@@ -119,11 +119,13 @@ static void check_active(const struct email_flag *f, const struct check_ctx *c)
 		rule(c, TASKS_UTC_DUE_DATE);
 }
 
-/* Complete needs both times (R86, R92, R359); a reminder needs its time (R702). */
+/* Setting needs a type (R940, R92), complete both times (R86, R359); a reminder needs its time (R702). */
 static void flag_check(void *obj, const struct check_ctx *c)
 {
 	const struct email_flag *f = obj;
 
+	if (f->status.has && f->status.v == 2 && f->type.len == 0)
+		rule(c, EMAIL_FLAG_TYPE);
 	if (f->status.has && f->status.v == 1 && (!f->complete_time.has || !f->date_completed.has))
 		rule(c, f->complete_time.has ? TASKS_DATE_COMPLETED : EMAIL_COMPLETE_TIME);
 	if (f->date_completed.has && !f->complete_time.has)
@@ -133,12 +135,12 @@ static void flag_check(void *obj, const struct check_ctx *c)
 	check_active(f, c);
 }
 
-/* The elements whose sending is an error by the tables (R347, R723, R835).
+/* The elements whose sending is an error by the tables (R347, R648, R723, R817, R835).
  * Others that only the server owns are ignored: old clients send whole items. */
 void email_check_write(const struct email *m, struct field_problem *p)
 {
 	static const uint16_t refused[] = { EMAIL2_CONVERSATION_ID, EMAIL2_CONVERSATION_INDEX, EMAIL2_SENDER,
-					    EMAIL2_UM_USER_NOTES };
+					    EMAIL2_UM_USER_NOTES, EMAIL2_UM_CALLER_ID, EMAIL2_RECEIVED_AS_BCC };
 
 	for (size_t i = 0; i < sizeof(refused) / sizeof(refused[0]); i++) {
 		const struct field *f = schema_find(&email_schema, refused[i], EAS_ANY);

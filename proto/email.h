@@ -68,7 +68,7 @@ struct email {
 extern const struct schema email_schema, email_flag_schema;
 
 /* A Change by a client: sets *p (PROBLEM_READ_ONLY) when it holds Sender,
- * ConversationId, ConversationIndex or UmUserNotes. What else it may not write
+ * ConversationId, ConversationIndex, ReceivedAsBcc, UmCallerID or UmUserNotes. What else it may not write
  * is to be ignored: rows without FIELD_CLIENT. */
 void email_check_write(const struct email *m, struct field_problem *p);
 

@@ -341,6 +341,10 @@ static bool short_value(struct decoder *d)
 	memset(member(d), 0, is_date ? sizeof(struct date) : sizeof(struct num));
 	if (s.len == 0 && (d->field->flags & FIELD_EMPTY))
 		return true;
+	if (s.len == 0 && d->field->kind == FIELD_FLAG) { /* <GetChanges></GetChanges> is <GetChanges/> */
+		*(struct num *)member(d) = NUM(1);
+		return true;
+	}
 	return is_date ? date_value(s, member(d)) : num_value(d->field, s, member(d));
 }
 

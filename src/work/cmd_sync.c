@@ -66,6 +66,11 @@ static void fail_whole(struct exchange *x, enum sync_status status, struct num l
 	reply_struct(x, &sync_reply_schema, &reply, (int)status);
 }
 
+static bool bad_problem(const struct field_problem *p)
+{
+	return p->kind != PROBLEM_NONE && p->kind != PROBLEM_VERSION;
+}
+
 /* 0, or the status of the request as a whole. */
 static int effective_request(struct sync_run *r)
 {
@@ -73,6 +78,8 @@ static int effective_request(struct sync_run *r)
 	const struct sync_request *given = x->rq->decoded;
 	bool empty = x->rq->body_kind == BODY_NONE || x->rq->kind == REQUEST_CHECK;
 
+	if (!empty && x->rq->report && bad_problem(&x->rq->report->first))
+		return SYNC_PROTOCOL;
 	if (!empty && !(given->partial.has && given->partial.v)) {
 		r->req = *given;
 		return given->collections.n ? 0 : SYNC_PROTOCOL;
@@ -86,9 +93,19 @@ static int effective_request(struct sync_run *r)
 	return 0;
 }
 
-static bool bad_problem(const struct field_problem *p)
+/* What a command must hold (MS-ASCMD Commands, R4431): without it nobody could be
+ * answered. */
+static bool commands_complete(const struct sync_collection *c)
 {
-	return p->kind != PROBLEM_NONE && p->kind != PROBLEM_VERSION;
+	for (size_t i = 0; i < c->commands.n; i++) {
+		const struct sync_command *cmd = &c->commands.v[i];
+
+		if ((cmd->tag == AIRSYNC_ADD ? cmd->client_id : cmd->server_id).len == 0)
+			return false;
+		if (!cmd->item && (cmd->tag == AIRSYNC_ADD || cmd->tag == AIRSYNC_CHANGE))
+			return false;
+	}
+	return true;
 }
 
 static int check_collections(const struct sync_run *r)
@@ -98,8 +115,11 @@ static int check_collections(const struct sync_run *r)
 	for (size_t i = 0; i < r->req.collections.n; i++) {
 		const struct sync_collection *c = &r->req.collections.v[i];
 
-		if (bad_problem(&c->problem) || !usable_id(c->collection_id) || c->sync_key.len == 0)
+		if (bad_problem(&c->problem) || !usable_id(c->collection_id) || c->sync_key.len == 0 ||
+		    !commands_complete(c))
 			return SYNC_PROTOCOL;
+		if (slice_eq(c->sync_key, S("0")) && c->commands.n)
+			return SYNC_PROTOCOL; /* about what? nothing is known yet */
 		/* 12.1 and later: asking for changes of what is not known yet. */
 		if (slice_eq(c->sync_key, S("0")) && num_or(c->get_changes, 0) && r->x->rq->version >= EAS_121)
 			return SYNC_PROTOCOL;
@@ -413,6 +433,12 @@ static bool needs_session(const struct sync_run *r)
 	return false;
 }
 
+/* Absent: no limit of the whole; 0 and too much are the most (R4768). */
+static size_t window_of(struct num n)
+{
+	return !n.has || n.v <= 0 || n.v > SYNC_WINDOW_MAX ? SYNC_WINDOW_MAX : (size_t)n.v;
+}
+
 static void run_sync(struct sync_run *r)
 {
 	struct exchange *x = r->x;
@@ -423,6 +449,7 @@ static void run_sync(struct sync_run *r)
 
 	if (!status)
 		status = check_request(r, &limit);
+	r->window_left = window_of(r->req.window_size);
 	if (status) {
 		fail_whole(x, (enum sync_status)status, limit);
 		return;
@@ -454,12 +481,6 @@ static void sync_once(struct exchange *x)
 {
 	struct sync_run r = { .x = x, .a = x->a };
 
-	r.window_left = SYNC_WINDOW_MAX;
-	if (x->rq->decoded && ((struct sync_request *)x->rq->decoded)->window_size.has) {
-		int64_t w = ((struct sync_request *)x->rq->decoded)->window_size.v;
-
-		r.window_left = w <= 0 || w > SYNC_WINDOW_MAX ? SYNC_WINDOW_MAX : (size_t)w;
-	}
 	r.deadline_ms = x->rq->received_ms + settings_ms(x->w->settings, "limits.reply_time");
 	r.bytes_left = settings_bytes(x->w->settings, "limits.reply_bytes");
 	run_sync(&r);

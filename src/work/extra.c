@@ -1,6 +1,8 @@
 /* extra.c - flag details and last verbs of a folder's mails. Pure. */
 #include "work/extra.h"
 
+#include "backend/backend.h"
+
 enum { FORMAT = 1 };
 enum { TAG_MAIL = 1 };
 enum {
@@ -208,4 +210,17 @@ uint32_t item_rev(uint32_t be_rev, const struct extra *x)
 		arena_free(&a);
 	}
 	return (be_rev & 0xff) | kw << 8 | hash << 20;
+}
+
+bool item_rev_differs(uint32_t from, uint32_t to, int version)
+{
+	uint32_t told = MAIL_SEEN;
+
+	if (from == ITEM_REV_UNCERTAIN)
+		return true;
+	if (version >= EAS_120)
+		told |= MAIL_FLAGGED | 0xfffu << 20;
+	if (version >= EAS_140)
+		told |= MAIL_ANSWERED | MAIL_FORWARDED | 0xfffu << 8;
+	return ((from ^ to) & told) != 0;
 }

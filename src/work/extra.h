@@ -43,5 +43,8 @@ uint32_t item_rev(uint32_t be_rev, const struct extra *x);
 /* The phone has one of two versions: it was told twice and only one answer came.
  * Whatever the server has is told again, whole. */
 #define ITEM_REV_UNCERTAIN UINT32_MAX
+/* Is there something between the two that a phone of this protocol version can
+ * be told? 2.5 knows Read alone, 12.x the flag too. */
+bool item_rev_differs(uint32_t from, uint32_t to, int version);
 
 #endif

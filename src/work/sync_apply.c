@@ -52,40 +52,47 @@ static bool our_item(const struct sync_coll *c, struct slice server_id, uint64_t
 
 /* --- Change ------------------------------------------------------------------ */
 
-static void take_flag(struct sync_coll *c, uint64_t num, const struct email_flag *f, struct be_flag_change *ch)
+/* The flag's details are ours to keep; the server keeps whether. */
+static void keep_flag(struct sync_coll *c, uint64_t num, const struct email_flag *f)
 {
 	struct extra *x = extras_get(&c->extras, num);
-	int64_t status = num_or(f->status, 0);
 
-	ch->mask |= MAIL_FLAGGED;
-	if (status == 2)
-		ch->value |= MAIL_FLAGGED;
 	x->flag = NULL;
-	if (status) {
+	if (num_or(f->status, 0)) {
 		x->flag = ARENA_NEW(c->extras.a, struct email_flag);
 		*x->flag = *f;
 	}
 	c->extras.touched = true;
 }
 
-static bool flag_change(struct sync_coll *c, const struct sync_command *cmd, uint64_t num, struct be_flag_change *ch)
+static bool flag_change(const struct email *m, struct be_flag_change *ch)
 {
-	const struct email *m = cmd->item ? cmd->item->email : NULL;
-
 	if (!m)
 		return false;
 	if (m->read.has) {
 		ch->mask |= MAIL_SEEN;
 		ch->value |= m->read.v ? MAIL_SEEN : 0;
 	}
-	if (m->flag)
-		take_flag(c, num, m->flag, ch);
+	if (m->flag) {
+		ch->mask |= MAIL_FLAGGED;
+		ch->value |= num_or(m->flag->status, 0) == 2 ? MAIL_FLAGGED : 0;
+	}
 	if (m->has_categories.has) {
 		ch->set_keywords = true;
 		ch->keywords = m->categories.v;
 		ch->n_keywords = m->categories.n;
 	}
 	return ch->mask || ch->set_keywords;
+}
+
+/* A value or a rule that is broken, or something only the server may write. */
+static bool bad_item(const struct sync_command *cmd)
+{
+	struct field_problem p = cmd->problem;
+
+	if (cmd->item && cmd->item->email)
+		email_check_write(cmd->item->email, &p);
+	return p.kind != PROBLEM_NONE && p.kind != PROBLEM_VERSION;
 }
 
 /* What the phone has now: what it had, with what it changed. Not what the server
@@ -99,15 +106,62 @@ static uint32_t own_rev(uint32_t had, uint32_t server, const struct be_flag_chan
 	return flags | keywords << 8 | extra << 20;
 }
 
+static int on_current(void *arg, const struct be_item *it)
+{
+	*(struct be_item *)arg = *it;
+	return 0;
+}
+
+/* Another one changed the same property to something else, and the phone has not
+ * been told. Read cannot conflict: both did the same then. Details of a flag are
+ * not compared: their revision also holds the last verb. */
+static bool conflicts(uint32_t known, uint32_t now, const struct be_flag_change *ch)
+{
+	uint32_t wanted = item_rev(mail_rev(0, ch->keywords, ch->n_keywords), NULL);
+
+	if (known == ITEM_REV_UNCERTAIN)
+		return false;
+	if ((ch->mask & MAIL_FLAGGED) && ((known ^ now) & MAIL_FLAGGED) && ((ch->value ^ now) & MAIL_FLAGGED))
+		return true;
+	return ch->set_keywords && ITEM_REV_KEYWORDS(known) != ITEM_REV_KEYWORDS(now) &&
+	       ITEM_REV_KEYWORDS(wanted) != ITEM_REV_KEYWORDS(now);
+}
+
+/* Where the server's version goes before the phone's (MS-ASCMD Conflict, R2069):
+ * true when it was told so. */
+static bool server_wins(struct sync_run *r, struct sync_coll *c, const struct sync_command *cmd, uint64_t num,
+			uint32_t known, const struct be_flag_change *ch, enum be_result *rc, struct err *e)
+{
+	struct be_item now = { 0 };
+	struct be_changes_sink sink = { .item = on_current, .arg = &now };
+	uint32_t rev;
+
+	*rc = BE_OK;
+	if (c->opt.conflict == 0 || !(ch->set_keywords || (ch->mask & MAIL_FLAGGED)))
+		return false;
+	*rc = exchange_result(r->x, BE_MAIL, r->session->ops->lookup(r->session, c->folder->path, &num, 1, &sink, e));
+	if (*rc != BE_OK || now.num != num)
+		return false;
+	rev = item_rev(now.rev, extras_find(&c->extras, num));
+	if (!conflicts(known, rev, ch))
+		return false;
+	respond(r, c, cmd, SYNC_CONFLICT);
+	colstate_own(&c->st, COLOP_CHANGE, num, ITEM_REV_UNCERTAIN); /* told again, whole */
+	colops_put(&c->repeated, COLOP_CHANGE, num, 0);
+	colstate_pend(&c->st, COLOP_CHANGE, num, rev);
+	return true;
+}
+
 static enum be_result change(struct sync_run *r, struct sync_coll *c, const struct sync_command *cmd, struct err *e)
 {
+	const struct email *m = cmd->item ? cmd->item->email : NULL;
 	struct be_flag_change ch = { 0 };
 	uint32_t known, rev = 0;
-	enum be_result rc;
+	enum be_result rc = BE_OK;
 	uint64_t num;
 	int status;
 
-	if (cmd->problem.kind && cmd->problem.kind != PROBLEM_VERSION) {
+	if (bad_item(cmd)) {
 		respond(r, c, cmd, SYNC_BAD_ITEM);
 		return BE_OK;
 	}
@@ -115,8 +169,12 @@ static enum be_result change(struct sync_run *r, struct sync_coll *c, const stru
 		respond(r, c, cmd, SYNC_NOT_FOUND);
 		return BE_OK;
 	}
-	if (!flag_change(c, cmd, num, &ch))
+	if (!flag_change(m, &ch) || server_wins(r, c, cmd, num, known, &ch, &rc, e))
 		return BE_OK;
+	if (rc != BE_OK)
+		return rc;
+	if (m->flag)
+		keep_flag(c, num, m->flag);
 	rc = exchange_result(r->x, BE_MAIL, r->session->ops->set_flags(r->session, c->folder->path, num, &ch, &rev, e));
 	r->wrote = true;
 	if (rc == BE_OK) {

@@ -48,14 +48,15 @@ static int on_gone(void *arg, uint64_t first, uint64_t last)
 }
 
 /* One item that the server has, in revision rev: what has the phone to be told? */
-static void compare(struct colstate *st, uint64_t num, uint32_t rev, bool inside)
+static void compare(const struct diff *d, uint64_t num, uint32_t rev, bool inside)
 {
+	struct colstate *st = d->st;
 	uint32_t known;
 
 	if (!colstate_known(st, num, &known)) {
 		if (inside)
 			colstate_pend(st, COLOP_ADD, num, rev);
-	} else if (known != rev) {
+	} else if (item_rev_differs(known, rev, d->k->version)) {
 		colstate_pend(st, COLOP_CHANGE, num, rev);
 	} else if (snapshot_find(&st->pend.change, num)) {
 		colstate_pend(st, COLOP_DROP, num, 0); /* changed back before it was told */
@@ -88,9 +89,29 @@ static void apply_delta(struct diff *d)
 	for (size_t i = 0; i < d->gone_from.n; i++)
 		apply_gone_range(d->st, &known, d->gone_from.v[i].num, d->gone_to.v[i].num);
 	for (size_t i = 0; i < d->listed.n; i++)
-		compare(d->st, d->listed.v[i].num, d->listed.v[i].rev, true);
+		compare(d, d->listed.v[i].num, d->listed.v[i].rev, true);
 	for (size_t i = 0; i < d->outside.n; i++)
-		compare(d->st, d->outside.v[i].num, d->outside.v[i].rev, false);
+		compare(d, d->outside.v[i].num, d->outside.v[i].rev, false);
+}
+
+/* Flag details are not the backend's: no listing tells that another phone changed
+ * them alone. Both sets ascend. */
+static void apply_extras(const struct diff *d)
+{
+	const struct extras *x = d->k->extras;
+	struct snapshot known = colstate_known_all(d->st);
+	size_t at = 0;
+
+	for (size_t i = 0; i < known.n; i++) {
+		const struct snap_item *it = &known.v[i], *pend = snapshot_find(&d->st->pend.change, it->num);
+		uint32_t rev = pend ? pend->rev : it->rev, extra;
+
+		while (at < x->n && x->v[at].num < it->num)
+			at++;
+		extra = item_rev(0, at < x->n && x->v[at].num == it->num ? &x->v[at] : NULL);
+		if (it->rev != ITEM_REV_UNCERTAIN && ITEM_REV_EXTRA(rev) != ITEM_REV_EXTRA(extra))
+			compare(d, it->num, (rev & 0xfffff) | extra, true);
+	}
 }
 
 static int on_still_there(void *arg, const struct be_item *it)
@@ -125,7 +146,7 @@ static enum be_result apply_full(struct diff *d, struct err *e)
 
 	colstate_pend_reset(d->st);
 	for (size_t i = 0; i < d->listed.n; i++)
-		compare(d->st, d->listed.v[i].num, d->listed.v[i].rev, true);
+		compare(d, d->listed.v[i].num, d->listed.v[i].rev, true);
 	for (size_t i = 0; i < d->outside.n; i++)
 		if (colstate_known(d->st, d->outside.v[i].num, &known))
 			colstate_pend(d->st, COLOP_SOFT, d->outside.v[i].num, 0);
@@ -156,6 +177,8 @@ enum be_result sync_look(const struct sync_look *k, struct colstate *st, struct 
 		rc = apply_full(&d, e);
 	else
 		apply_delta(&d);
+	if (!got.full && rc == BE_OK)
+		apply_extras(&d);
 	if (rc != BE_OK)
 		return rc;
 	if (!slice_eq(st->token, got.token) || st->since_ms != k->since_ms || st->identity != got.identity)

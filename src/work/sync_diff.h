@@ -13,6 +13,7 @@ struct sync_look {
 	int64_t since_ms;         /* start of the filter window; 0 all */
 	const struct extras *extras;
 	struct arena *a;
+	int version;              /* enum eas_version: what the phone cannot be told is no change */
 };
 
 /* First millisecond that a filter lets through: whole UTC days, so that it moves

@@ -49,7 +49,7 @@ enum be_result sync_view_look(struct exchange *x, struct session *s, struct sync
 {
 	struct sync_look k = {
 		.session = s, .folder = v->folder->path, .extras = &v->extras, .a = x->a,
-		.since_ms = sync_since(filter, clock_wall(x->w->clock)),
+		.version = x->rq->version, .since_ms = sync_since(filter, clock_wall(x->w->clock)),
 	};
 	enum be_result rc = BE_OK;
 

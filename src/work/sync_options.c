@@ -138,11 +138,29 @@ bool sync_filter_legal_mail(int64_t filter)
 	return filter >= 0 && filter <= 5;
 }
 
+/* Options of one class may come beside those of SMS, each once (R930, R934, R935). */
+static bool classes_legal(const struct sync_collection *c)
+{
+	unsigned mail = 0, sms = 0;
+
+	for (size_t i = 0; i < c->options.n; i++) {
+		struct slice class = c->options.v[i].class;
+
+		if (class.len && slice_eq(class, S("SMS")))
+			sms++;
+		else if (class.len == 0 || slice_eq(class, S("Email")))
+			mail++;
+		else
+			return false;
+	}
+	return mail <= 1 && sms <= 1;
+}
+
 /* One Options element replaces the whole of the one before. */
 static int take_block(struct sync_options_kept *k, const struct sync_options *o, int version)
 {
-	if (!sync_filter_legal_mail(num_or(o->filter_type, 0)))
-		return 4;
+	if (!sync_filter_legal_mail(num_or(o->filter_type, 0)) || o->max_items.has)
+		return 4; /* MaxItems is the recipient cache's alone (R3269) */
 	k->filter = (int)num_or(o->filter_type, 0);
 	k->conflict = (int)num_or(o->conflict, 1);
 	k->mime_support = (int)num_or(o->mime_support, 0);
@@ -165,14 +183,15 @@ static int take_block(struct sync_options_kept *k, const struct sync_options *o,
 
 int sync_options_take(struct sync_options_kept *k, const struct sync_collection *c, int version)
 {
+	if (!classes_legal(c))
+		return 4;
 	for (size_t i = 0; i < c->options.n; i++) {
-		if (slice_ieq(c->options.v[i].class, S("SMS")))
+		if (slice_eq(c->options.v[i].class, S("SMS")))
 			continue; /* SMS beside mail: no such items here, nothing to keep */
 		if (take_block(k, &c->options.v[i], version))
 			return 4;
 	}
-	if (c->deletes_as_moves.has)
-		k->deletes_as_moves = c->deletes_as_moves.v;
+	k->deletes_as_moves = num_or(c->deletes_as_moves, 1); /* not sticky: absent is the default (R2161) */
 	if (c->get_changes.has)
 		k->get_changes = c->get_changes.v;
 	else

@@ -12,7 +12,7 @@ enum be_result sync_look_coll(struct sync_run *r, struct sync_coll *c, struct er
 {
 	struct sync_look k = {
 		.session = r->session, .folder = c->folder->path, .extras = &c->extras, .a = r->a,
-		.since_ms = sync_since(c->opt.filter, clock_wall(r->x->w->clock)),
+		.version = r->x->rq->version, .since_ms = sync_since(c->opt.filter, clock_wall(r->x->w->clock)),
 	};
 	enum be_result rc;
 
@@ -117,7 +117,7 @@ static enum be_result tell_changes(struct sync_run *r, struct sync_coll *c, cons
 
 		if (record)
 			colstate_sent(&c->st, COLOP_CHANGE, t[i].num, t[i].to);
-		if (t[i].from == t[i].to)
+		if (!item_rev_differs(t[i].from, t[i].to, r->x->rq->version))
 			continue;
 		tell(r, c, AIRSYNC_CHANGE, t[i].num)->item =
 			mailitem_change(r->a, t[i].from, t[i].to, extras_find(&c->extras, t[i].num),
