@@ -124,8 +124,6 @@ static void flag_check(void *obj, const struct check_ctx *c)
 {
 	const struct email_flag *f = obj;
 
-	if (f->status.has && f->status.v == 2 && f->type.len == 0)
-		rule(c, EMAIL_FLAG_TYPE);
 	if (f->status.has && f->status.v == 1 && (!f->complete_time.has || !f->date_completed.has))
 		rule(c, f->complete_time.has ? TASKS_DATE_COMPLETED : EMAIL_COMPLETE_TIME);
 	if (f->date_completed.has && !f->complete_time.has)
@@ -133,6 +131,8 @@ static void flag_check(void *obj, const struct check_ctx *c)
 	if (f->reminder_set.has && f->reminder_set.v && !f->reminder_time.has)
 		rule(c, TASKS_REMINDER_TIME);
 	check_active(f, c);
+	if (f->status.has && f->status.v == 2 && f->type.len == 0)
+		rule(c, EMAIL_FLAG_TYPE);
 }
 
 /* The elements whose sending is an error by the tables (R347, R648, R723, R817, R835).

@@ -87,6 +87,27 @@ void extras_remove(struct extras *x, uint64_t num)
 	x->touched = true;
 }
 
+bool extra_flag_merge(struct email_flag *into, const struct email_flag *from)
+{
+	bool any = false;
+
+	for (size_t i = 0; i < FLAG_ROWS; i++) {
+		const void *m = (const char *)from + flag_rows[i].off;
+		void *to = (char *)into + flag_rows[i].off;
+
+		if (flag_rows[i].kind == ROW_STR && ((const struct slice *)m)->ptr)
+			*(struct slice *)to = *(const struct slice *)m;
+		else if (flag_rows[i].kind == ROW_NUM && ((const struct num *)m)->has)
+			*(struct num *)to = *(const struct num *)m;
+		else if (flag_rows[i].kind == ROW_DATE && ((const struct date *)m)->has)
+			*(struct date *)to = *(const struct date *)m;
+		else
+			continue;
+		any = true;
+	}
+	return any;
+}
+
 /* value + 1, so that a given zero is told from an absent member */
 static void pack_flag(struct record_writer *w, const struct email_flag *f)
 {

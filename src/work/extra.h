@@ -32,6 +32,8 @@ struct slice extras_pack(const struct extras *x);
 const struct extra *extras_find(const struct extras *x, uint64_t num);
 /* New empty one when there is none. */
 struct extra *extras_get(struct extras *x, uint64_t num);
+/* What `from` says over what `into` has; false: it says nothing (an empty Flag). */
+bool extra_flag_merge(struct email_flag *into, const struct email_flag *from);
 void extras_remove(struct extras *x, uint64_t num);
 
 /* The revision a phone is held to: the backend's flags, 12 bits of its keyword

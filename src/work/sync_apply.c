@@ -52,16 +52,26 @@ static bool our_item(const struct sync_coll *c, struct slice server_id, uint64_t
 
 /* --- Change ------------------------------------------------------------------ */
 
+/* Without a Status it is about the details of the flag that is there (MS-ASEMAIL
+ * R90); an empty Flag clears (R8800). */
+static bool is_update(const struct email_flag *f)
+{
+	struct email_flag said = { 0 };
+
+	return !f->status.has && extra_flag_merge(&said, f);
+}
+
 /* The flag's details are ours to keep; the server keeps whether. */
 static void keep_flag(struct sync_coll *c, uint64_t num, const struct email_flag *f)
 {
 	struct extra *x = extras_get(&c->extras, num);
+	struct email_flag *kept = ARENA_NEW(c->extras.a, struct email_flag);
+	bool update = is_update(f);
 
-	x->flag = NULL;
-	if (num_or(f->status, 0)) {
-		x->flag = ARENA_NEW(c->extras.a, struct email_flag);
-		*x->flag = *f;
-	}
+	if (update && x->flag)
+		*kept = *x->flag;
+	extra_flag_merge(kept, f);
+	x->flag = update || num_or(f->status, 0) ? kept : NULL;
 	c->extras.touched = true;
 }
 
@@ -73,7 +83,7 @@ static bool flag_change(const struct email *m, struct be_flag_change *ch)
 		ch->mask |= MAIL_SEEN;
 		ch->value |= m->read.v ? MAIL_SEEN : 0;
 	}
-	if (m->flag) {
+	if (m->flag && !is_update(m->flag)) {
 		ch->mask |= MAIL_FLAGGED;
 		ch->value |= num_or(m->flag->status, 0) == 2 ? MAIL_FLAGGED : 0;
 	}
@@ -97,12 +107,14 @@ static bool bad_item(const struct sync_command *cmd)
 
 /* What the phone has now: what it had, with what it changed. Not what the server
  * has: that may hold another one's change, which the phone is still to be told. */
-static uint32_t own_rev(uint32_t had, uint32_t server, const struct be_flag_change *ch)
+static uint32_t own_rev(uint32_t had, uint32_t server, const struct be_flag_change *ch, bool flag)
 {
 	uint32_t flags = (ITEM_REV_FLAGS(had) & ~ch->mask) | (ch->value & ch->mask);
 	uint32_t keywords = ITEM_REV_KEYWORDS(ch->set_keywords ? server : had);
-	uint32_t extra = ITEM_REV_EXTRA(ch->mask & MAIL_FLAGGED ? server : had);
+	uint32_t extra = ITEM_REV_EXTRA(flag ? server : had);
 
+	if (had == ITEM_REV_UNCERTAIN)
+		return had;
 	return flags | keywords << 8 | extra << 20;
 }
 
@@ -169,17 +181,20 @@ static enum be_result change(struct sync_run *r, struct sync_coll *c, const stru
 		respond(r, c, cmd, SYNC_NOT_FOUND);
 		return BE_OK;
 	}
-	if (!flag_change(m, &ch) || server_wins(r, c, cmd, num, known, &ch, &rc, e))
+	if (!(flag_change(m, &ch) || (m && m->flag)) || server_wins(r, c, cmd, num, known, &ch, &rc, e))
 		return BE_OK;
 	if (rc != BE_OK)
 		return rc;
 	if (m->flag)
 		keep_flag(c, num, m->flag);
-	rc = exchange_result(r->x, BE_MAIL, r->session->ops->set_flags(r->session, c->folder->path, num, &ch, &rev, e));
-	r->wrote = true;
+	rev = known;
+	if (ch.mask || ch.set_keywords) {
+		rc = exchange_result(r->x, BE_MAIL, r->session->ops->set_flags(r->session, c->folder->path, num, &ch, &rev, e));
+		r->wrote = true;
+	}
 	if (rc == BE_OK) {
 		rev = item_rev(rev, extras_find(&c->extras, num));
-		colstate_own(&c->st, COLOP_CHANGE, num, own_rev(known, rev, &ch));
+		colstate_own(&c->st, COLOP_CHANGE, num, own_rev(known, rev, &ch, m->flag != NULL));
 		colops_put(&c->repeated, COLOP_CHANGE, num, 0);
 		return BE_OK;
 	}

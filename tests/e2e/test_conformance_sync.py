@@ -389,6 +389,7 @@ def a_flag_lives():        # EM86 EM88 EM8800 EM90 EM76 EM436 EM437
     step(flag_of(FLAG, {"FlagType": "Call back"}), True, {"Status": "2", "FlagType": "Call back"})
     step(el("Email:Flag"), False, {})
     step(flag_of(FLAG), True, FLAG)
+    step(flag_of(DATES), True, plain(FLAG, DATES))         # details alone
     step(flag_of({"Status": "0"}), False, {})
 
 

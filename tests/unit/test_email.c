@@ -53,8 +53,8 @@ CASE(flag_rules)
 {
 	FLAG_RULE(TAG_NONE, .status = NUM(0));
 	FLAG_RULE(TAG_NONE, .status = NUM(2), .type = S("for Follow Up"));
-	FLAG_RULE(TAG_NONE, .status = NUM(2), .start = T(0), .due = T(1), .utc_start = T(0), .utc_due = T(1));
-	FLAG_RULE(TAG_NONE, .status = NUM(2), .start = T(1), .due = T(1), .utc_start = T(1), .utc_due = T(1));
+	FLAG_RULE(TAG_NONE, .status = NUM(2), .type = S("x"), .start = T(0), .due = T(1), .utc_start = T(0), .utc_due = T(1));
+	FLAG_RULE(TAG_NONE, .status = NUM(2), .type = S("x"), .start = T(1), .due = T(1), .utc_start = T(1), .utc_due = T(1));
 	FLAG_RULE(TASKS_DUE_DATE, .status = NUM(2), .start = T(0));
 	FLAG_RULE(TASKS_START_DATE, .status = NUM(2), .due = T(0), .utc_due = T(0));
 	FLAG_RULE(TASKS_DUE_DATE, .status = NUM(2), .start = T(2), .due = T(1), .utc_start = T(0), .utc_due = T(1));
@@ -64,8 +64,10 @@ CASE(flag_rules)
 	FLAG_RULE(TASKS_DATE_COMPLETED, .status = NUM(1), .complete_time = T(0));
 	FLAG_RULE(TAG_NONE, .status = NUM(1), .complete_time = T(0), .date_completed = T(0));
 	FLAG_RULE(TASKS_REMINDER_TIME, .status = NUM(2), .reminder_set = NUM(1));
-	FLAG_RULE(TAG_NONE, .status = NUM(2), .reminder_set = NUM(0));
-	FLAG_RULE(TAG_NONE, .status = NUM(2), .reminder_set = NUM(1), .reminder_time = T(0));
+	FLAG_RULE(TAG_NONE, .status = NUM(2), .type = S("x"), .reminder_set = NUM(0));
+	FLAG_RULE(TAG_NONE, .status = NUM(2), .type = S("x"), .reminder_set = NUM(1), .reminder_time = T(0));
+	FLAG_RULE(EMAIL_FLAG_TYPE, .status = NUM(2));
+	FLAG_RULE(TAG_NONE, .start = T(0), .due = T(1), .utc_start = T(0), .utc_due = T(1));
 	CHECK_INT(report.first.kind, PROBLEM_NONE); /* never in the request itself */
 }
 
