@@ -6,8 +6,10 @@
 #include "loop/conn_priv.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
+#include <unistd.h>
 
 #include "loop/proxy.h"
 #include "loop/tlsio.h"
@@ -15,6 +17,7 @@
 enum {
 	WRITE_BUDGET = 512 * 1024, /* per event: a fast reader must not hold the loop */
 	LINGER_BYTES = 256 * 1024,
+	AHEAD_BYTES = 1024 * 1024,
 	TLS_RECORD = 16 * 1024,
 };
 
@@ -34,10 +37,81 @@ static bool plain_waiting(const struct conn *c)
 
 bool conn_output(const struct conn *c)
 {
-	return plain_waiting(c) || (c->wire && tlsio_output(c));
+	return (plain_waiting(c) && !c->x->reading) || (c->wire && tlsio_output(c));
 }
 
-/* The next pieces of plaintext; -1 when a spilled reply cannot be read. */
+/* -- spilled replies: the loop takes what is in the page cache, a worker fetches the rest -- */
+
+struct ahead_job {
+	struct job job;
+	struct loop *loop; /* used in done only */
+	uint64_t conn_id, off;
+	int fd;            /* ours */
+};
+
+static void ahead_work(struct job *j)
+{
+	struct ahead_job *a = (struct ahead_job *)j;
+	char buf[16 * 1024];
+
+	for (uint64_t off = a->off; off < a->off + AHEAD_BYTES; off += sizeof(buf))
+		if (pread(a->fd, buf, sizeof(buf), (off_t)off) <= 0)
+			break;
+}
+
+static void ahead_done(struct job *j)
+{
+	struct ahead_job *a = (struct ahead_job *)j;
+	struct conn *c = conn_find(a->loop, a->conn_id);
+
+	if (c && c->state == CONN_WRITING && c->x && c->x->reading) {
+		c->x->reading = false;
+		if (j->shed)
+			conn_close(c, "read ahead shed");
+		conn_settle(c);
+	}
+	close(a->fd);
+	free(a);
+}
+
+/* False: no descriptor for it; the caller reads itself. */
+static bool read_ahead(struct conn *c)
+{
+	int fd = dup(blob_fd(c->x->reply));
+	struct ahead_job *a;
+
+	if (fd < 0)
+		return false;
+	a = mem_alloc(sizeof(*a));
+	a->job = (struct job){ .cls = JOB_COMMAND, .run = ahead_work, .done = ahead_done };
+	a->loop = conn_loop(c);
+	a->conn_id = conn_id(c);
+	a->off = c->x->reply_off;
+	a->fd = fd;
+	c->x->reading = true;
+	job_submit(a->loop->jobs, &a->job);
+	return true;
+}
+
+/* Bytes into scratch_out; 0: a worker fetches them; -1. */
+static ssize_t read_spilled(struct conn *c)
+{
+	struct loop *l = conn_loop(c);
+	struct xfer *x = c->x;
+	struct iovec v = { l->scratch_out, LOOP_SCRATCH };
+	ssize_t n = preadv2(blob_fd(x->reply), &v, 1, (off_t)x->reply_off, RWF_NOWAIT);
+
+	if (n > 0)
+		return n;
+	if (n < 0 && errno == EAGAIN && read_ahead(c))
+		return 0;
+	/* File systems in memory know no RWF_NOWAIT, and need none. */
+	n = blob_read(x->reply, x->reply_off, l->scratch_out, LOOP_SCRATCH);
+	return n > 0 ? n : -1;
+}
+
+/* The next pieces of plaintext, 0 while they are fetched; -1 when a spilled reply
+ * cannot be read. */
 static int gather(struct conn *c, struct iovec iov[2])
 {
 	struct xfer *x = c->x;
@@ -55,9 +129,9 @@ static int gather(struct conn *c, struct iovec iov[2])
 		iov[n++] = (struct iovec){ (void *)(mem + x->reply_off), blob_size(x->reply) - x->reply_off };
 		return n;
 	}
-	got = blob_read(x->reply, x->reply_off, conn_loop(c)->scratch_out, LOOP_SCRATCH);
+	got = read_spilled(c);
 	if (got <= 0)
-		return -1;
+		return got < 0 ? -1 : n;
 	iov[n++] = (struct iovec){ conn_loop(c)->scratch_out, (size_t)got };
 	return n;
 }
@@ -80,8 +154,8 @@ static ssize_t send_some(struct conn *c)
 	struct msghdr m = { .msg_iov = iov, .msg_iovlen = (size_t)n };
 	ssize_t sent;
 
-	if (n < 0)
-		return -1;
+	if (n <= 0)
+		return n;
 	sent = sendmsg(c->fd, &m, MSG_NOSIGNAL | MSG_DONTWAIT);
 	if (sent < 0)
 		return errno == EAGAIN || errno == EINTR ? 0 : -1;
@@ -99,7 +173,7 @@ static ssize_t seal_some(struct conn *c)
 	ssize_t took;
 
 	if (n <= 0)
-		return -1;
+		return n;
 	plain = slice(iov[0].iov_base, iov[0].iov_len);
 	if (n == 2 && iov[0].iov_len + iov[1].iov_len <= sizeof(small)) {
 		/* Head and a small body share a record and a packet. */
@@ -129,6 +203,8 @@ static int pump(struct conn *c)
 		}
 		if (!plain_waiting(c))
 			return 1;
+		if (c->x->reading)
+			return 0;
 		n = c->wire ? seal_some(c) : send_some(c);
 		if (n <= 0)
 			return (int)n;

@@ -123,6 +123,7 @@ static void start_reply(struct conn *c, struct reply *r)
 		queue_put(&x->head, r->body);
 	x->reply = r->blob;
 	x->reply_off = 0;
+	x->reading = false;
 	metric_add(M_requests_total, 1);
 	if (r->status >= 400 && r->status != 401 && r->status != 449)
 		metric_add(M_requests_failed_total, 1);

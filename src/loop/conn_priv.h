@@ -58,6 +58,7 @@ struct xfer {
 	struct queue_buf head;    /* 100 Continue, reply head and small bodies */
 	struct blob *reply;
 	uint64_t reply_off;
+	bool reading;             /* a worker brings the next part of a spilled reply from disk */
 	uint64_t moved;           /* bytes since the deadline was set */
 	uint64_t lingered;
 	int64_t began_ms;

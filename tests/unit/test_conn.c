@@ -331,6 +331,35 @@ CASE(conn_writes_a_large_reply_to_a_slow_reader)
 	rig_stop(&rig);
 }
 
+CASE(conn_reads_a_spilled_reply_ahead)
+{
+	int fd, probe;
+	struct jobs_stats jobs;
+	const char *got;
+
+	rig_init(&rig);
+	probe = open(rig.dir, O_TMPFILE | O_RDWR, 0600);
+	if (probe < 0) {
+		rmdir(rig.dir);
+		test_skip("no O_TMPFILE here");
+	}
+	close(probe);
+	blob_set_dir(rig.dir);
+	rig_start(&rig, false);
+	fd = dial(rig.port);
+	say(fd, request("POST", "?Cmd=Sync&DeviceId=disk&DeviceType=T", "Content-Length: 0\r\nConnection: close\r\n"));
+	got = strstr(hear_all(fd), "\r\n\r\n") + 4;
+	CHECK_INT(strlen(got), 6000000);
+	for (size_t i = 0; i < 6000000; i++)
+		if (got[i] != (char)('a' + i % 1000 % 26))
+			test_fail(__FILE__, __LINE__, "byte %zu", i);
+	jobs_stats(loop_jobs(rig.l), &jobs);
+	printf("# %llu jobs for it\n", (unsigned long long)jobs.finished[JOB_COMMAND]);
+	close(fd);
+	rig_stop(&rig);
+	blob_set_dir(NULL);
+}
+
 CASE(conn_gives_up_on_slow_peers)
 {
 	int fd, fd2, fd3;

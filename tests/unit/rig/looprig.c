@@ -4,6 +4,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <stdio.h>
@@ -67,6 +68,10 @@ void exchange_run(struct work *w, struct request *q, struct verdict *v)
 		sem_wait(&r->gate);
 	if (slice_eq(id, S("big"))) {
 		fill(v, 3000000);
+	} else if (slice_eq(id, S("disk"))) { /* spilled to a file, and out of the page cache */
+		fill(v, 6000000);
+		fsync(blob_fd(v->body));
+		posix_fadvise(blob_fd(v->body), 0, 0, POSIX_FADV_DONTNEED);
 	} else if (slice_eq(id, S("empty"))) {
 		v->content_type = S("text/plain");
 	} else if (slice_eq(id, S("park"))) {
@@ -133,14 +138,15 @@ static void on_hurry(void *self, uint64_t id)
 		uv_async_send(r->answer);
 }
 
-static void (*volatile rig_fn)(struct rig *r);
+static void (*_Atomic rig_fn)(struct rig *r);
 
 static void on_async(uv_async_t *h)
 {
 	struct rig *r = h->data;
+	void (*fn)(struct rig *) = rig_fn;
 
-	if (rig_fn) {
-		rig_fn(r);
+	if (fn) {
+		fn(r);
 		rig_fn = NULL;
 	} else {
 		conn_answer_parked(r->l, r->parked_id, 200, S("hurried"));
@@ -166,7 +172,9 @@ void rig_on_loop(struct rig *r, void (*fn)(struct rig *r))
 {
 	bool done = false;
 
+	pthread_mutex_lock(&r->lock);
 	r->answer_done = false;
+	pthread_mutex_unlock(&r->lock);
 	rig_fn = fn;
 	uv_async_send(r->answer);
 	for (int i = 0; i < 5000 && !done; i++) {
