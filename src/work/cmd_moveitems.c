@@ -24,8 +24,6 @@ struct one {
 	struct folder *src, *dst;
 	uint64_t num;
 	bool todo;
-	struct moved *note;
-	uint32_t rev;
 };
 
 struct moving {
@@ -171,16 +169,20 @@ static void moved_one(struct moving *m, struct one *o, uint64_t num)
 {
 	struct sync_view *src = view_of(m, o->src), *dst = view_of(m, o->dst);
 	const struct extra *kept = extras_find(&src->extras, o->num);
-	uint32_t rev = item_rev(o->rev, kept), there;
+	uint32_t rev = ITEM_REV_UNCERTAIN, there; /* unless its old folder knows better */
 	ptrdiff_t at = find_note(m, o);
 
 	o->todo = false;
+	if (num == 0) {
+		/* Gone before it could be moved, or not to be found there: the next Syncs
+		 * of both folders tell what became of it. */
+		o->out->status = NUM(MOVE_BAD_SOURCE);
+		return;
+	}
 	if (colstate_known(&src->st, o->num, &rev)) {
 		colstate_own(&src->st, COLOP_GONE, o->num, 0);
 		colstate_pend(&src->st, COLOP_DROP, o->num, 0);
 	}
-	if (num == 0)
-		return; /* the server does not tell its number there: the next Sync brings it */
 	if (at >= 0)
 		m->notes.v[at].num = num;
 	o->out->dst_id = server_id_make(m->x->a, o->dst->id, num);
@@ -226,7 +228,6 @@ static void note_head(struct moving *m, struct one *o, const struct be_head *h)
 
 	mail_headers_parse(m->x->a, h->headers, &headers);
 	*n = (struct moved){ .src_id = o->ask->src_id, .dst_folder = o->dst->id, .message_id = headers.message_id };
-	o->rev = h->item.rev;
 }
 
 /* Heads of the run: who is still there, and under which Message-ID. Leaves in

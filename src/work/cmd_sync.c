@@ -169,7 +169,8 @@ static int check_request(struct sync_run *r, struct num *limit_r)
 
 static void start_over(struct sync_run *r, struct sync_coll *c)
 {
-	bool same_first = c->st.exists && c->st.counter == 1 && c->st.have.n == 0 && colops_count(&c->st.sent) == 0;
+	bool same_first = c->st.exists && c->st.counter == 1 && c->st.have.n == 0 &&
+			  colops_count(&c->st.sent) == 0 && colops_count(&c->st.own) == 0;
 	struct colstate fresh;
 
 	c->mode = MODE_FIRST;

@@ -9,14 +9,15 @@
 
 #include "base/log.h"
 
-enum { STEPS = 400 };
+enum { STEPS = 500 };
 
 static void step(struct sim *s)
 {
 	switch (sim_pick(s, 10)) {
 	case 0:
 	case 1:
-		world_webmail(s);
+		if (!sim_quiet(s) || sim_pick(s, 6) == 0)
+			world_webmail(s);
 		break;
 	case 2:
 	case 3:
@@ -90,8 +91,8 @@ static bool run(struct sim *s, uint64_t seed, const char *top)
 		printf("FAIL seed %llu at step %u: %s\n     replay: sim -v %llu\n", (unsigned long long)seed, s->step, s->failure,
 		       (unsigned long long)seed);
 	else
-		sim_note(s, "fine: %u answers, %u lost, %u repeats, %u crashes, %u pings", s->answers, s->lost, s->repeats,
-			 s->crashes, s->pings);
+		sim_note(s, "fine: %u answers, %u lost, %u repeats, %u crashes, %u rollbacks, %u pings", s->answers, s->lost,
+			 s->repeats, s->crashes, s->rollbacks, s->pings);
 	world_close(s);
 	return !*s->failure;
 }

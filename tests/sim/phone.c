@@ -175,6 +175,18 @@ static void begin_send(struct sim *s, struct sim_phone *p)
 	sim_note(s, "phone %d: sends %s", p->index, client_id);
 }
 
+static void begin_create(struct sim *s, struct sim_phone *p)
+{
+	char name[32];
+	struct folder_request req = { .sync_key = slice_str(p->hierarchy_key), .parent_id = S("0"), .type = NUM(FOLDER_USER_MAIL) };
+
+	snprintf(name, sizeof(name), "F%d-%u", p->index, p->created);
+	req.display_name = slice_str(name);
+	p->pending = SIM_CREATE;
+	encode(p, &foldercreate_request_schema, &req);
+	sim_note(s, "phone %d: makes folder %s", p->index, name);
+}
+
 static bool begin_move(struct sim *s, struct sim_phone *p)
 {
 	size_t from = phone_find(p, "INBOX"), to = phone_find(p, "Archive");
@@ -190,6 +202,9 @@ static bool begin_move(struct sim *s, struct sim_phone *p)
 		to = t;
 	}
 	if (from == SIZE_MAX || to == SIZE_MAX || p->folders[from].n == 0 || strcmp(p->folders[to].key, "0") == 0)
+		return false;
+	/* After the store stepped back a Sync must find it out first: a move has no key. */
+	if (p->folders[from].moved || p->folders[to].moved)
 		return false;
 	it = &p->folders[from].v[sim_pick(s, (unsigned)p->folders[from].n)];
 	if (it->deleted)
@@ -210,6 +225,54 @@ static bool begin_move(struct sim *s, struct sim_phone *p)
 
 /* --- answers ---------------------------------------------------------------------------- */
 
+static void add_folder(struct sim *s, struct sim_phone *p, struct slice id, struct slice name)
+{
+	struct sim_folder *f;
+
+	for (size_t k = 0; k < p->n_folders; k++)
+		if (slice_eq(slice_str(p->folders[k].id), id) || slice_eq(slice_str(p->folders[k].name), name)) {
+			sim_fail(s, "phone %d is given folder %.*s twice", p->index, SARG(name));
+			return;
+		}
+	p->folders = mem_realloc(p->folders, (p->n_folders + 1) * sizeof(*p->folders));
+	f = &p->folders[p->n_folders++];
+	memset(f, 0, sizeof(*f));
+	snprintf(f->id, sizeof(f->id), "%.*s", SARG(id));
+	snprintf(f->name, sizeof(f->name), "%.*s", SARG(name));
+	snprintf(f->key, sizeof(f->key), "0");
+}
+
+/* A phone that starts its folder list over drops the folders with their items. */
+static void restart_list(struct sim_phone *p)
+{
+	for (size_t i = 0; i < p->n_folders; i++)
+		free(p->folders[i].v);
+	p->n_folders = 0;
+}
+
+static void got_create(struct sim *s, struct sim_phone *p, struct folder_reply *r)
+{
+	char name[32];
+
+	snprintf(name, sizeof(name), "F%d-%u", p->index, p->created);
+	switch (num_or(r->status, 0)) {
+	case 1:
+		p->created++;
+		snprintf(p->hierarchy_key, sizeof(p->hierarchy_key), "%.*s", SARG(r->sync_key));
+		add_folder(s, p, r->server_id, slice_str(name));
+		break;
+	case 9:
+		snprintf(p->hierarchy_key, sizeof(p->hierarchy_key), "0");
+		break;
+	case 2: /* it exists: this phone's first try, or the store stepped back since */
+		p->created++;
+		p->hierarchy_changed = true;
+		break;
+	default:
+		sim_fail(s, "FolderCreate status %lld", (long long)num_or(r->status, 0));
+	}
+}
+
 static void got_foldersync(struct sim *s, struct sim_phone *p, struct foldersync_reply *r)
 {
 	if (num_or(r->status, 0) == 9) {
@@ -220,26 +283,17 @@ static void got_foldersync(struct sim *s, struct sim_phone *p, struct foldersync
 		sim_fail(s, "FolderSync status %lld", (long long)num_or(r->status, 0));
 		return;
 	}
+	/* Key 0: the whole list comes anew. */
+	if (strcmp(p->hierarchy_key, "0") == 0)
+		restart_list(p);
+	p->hierarchy_changed = false;
 	snprintf(p->hierarchy_key, sizeof(p->hierarchy_key), "%.*s", SARG(r->sync_key));
 	for (size_t i = 0; i < r->changes.n; i++) {
 		struct folder_change *c = &r->changes.v[i];
-		struct sim_folder *f;
+		bool inbox = num_or(c->type, 0) == FOLDER_INBOX;
 
-		if (c->tag != HIERARCHY_ADD)
-			continue;
-		for (size_t k = 0; k < p->n_folders; k++)
-			if (slice_eq(slice_str(p->folders[k].id), c->server_id)) {
-				sim_fail(s, "phone %d is given folder %.*s twice", p->index, SARG(c->display_name));
-				return;
-			}
-		p->folders = mem_realloc(p->folders, (p->n_folders + 1) * sizeof(*p->folders));
-		f = &p->folders[p->n_folders++];
-		memset(f, 0, sizeof(*f));
-		snprintf(f->id, sizeof(f->id), "%.*s", SARG(c->server_id));
-		snprintf(f->name, sizeof(f->name), "%.*s", SARG(c->display_name));
-		if (num_or(c->type, 0) == FOLDER_INBOX)
-			snprintf(f->name, sizeof(f->name), "INBOX");
-		snprintf(f->key, sizeof(f->key), "0");
+		if (c->tag == HIERARCHY_ADD)
+			add_folder(s, p, c->server_id, inbox ? S("INBOX") : c->display_name);
 	}
 }
 
@@ -262,15 +316,17 @@ static void got_command(struct sim *s, struct sim_phone *p, struct sim_folder *f
 	sim_note(s, "phone %d <- %s %llu %s", p->index, wbxml_tag_name(c->tag), (unsigned long long)num,
 		 it ? it->subject : "");
 	if (c->tag == AIRSYNC_ADD) {
-		if (it) {
+		/* A store that stepped back may tell an item again, under the same id. */
+		if (it && !s->rollbacks) {
 			sim_fail(s, "phone %d gets %s of %s twice", p->index, it->subject, f->name);
 			return;
 		}
-		it = new_item(f, num);
+		if (!it)
+			it = new_item(f, num);
 	}
 	if ((c->tag == AIRSYNC_DELETE || c->tag == AIRSYNC_SOFT_DELETE) && it) {
 		drop_item(f, it);
-	} else if (c->tag == AIRSYNC_CHANGE && !it) {
+	} else if (c->tag == AIRSYNC_CHANGE && !it && !s->rollbacks) {
 		sim_fail(s, "phone %d: a change of %llu in %s, which it does not have", p->index, (unsigned long long)num, f->name);
 	} else if (it && c->item && c->item->email) {
 		apply_facts(it, c->item->email);
@@ -320,6 +376,7 @@ static void got_sync(struct sim *s, struct sim_phone *p, struct sync_reply *r)
 		return;
 	}
 	wishes_done(f);
+	f->moved = false;
 	snprintf(f->key, sizeof(f->key), "%.*s", SARG(c->sync_key));
 	f->more = c->more_available.has;
 	for (size_t i = 0; i < c->commands.n; i++)
@@ -333,15 +390,16 @@ static void got_move(struct sim *s, struct sim_phone *p, struct moveitems_reply 
 	struct sim_item *it = find_item(from, p->move_num), *moved;
 	uint64_t num;
 
+	from->moved = to->moved = true;
 	if (!m || num_or(m->status, 0) != 3 || !it)
 		return; /* gone meanwhile: the next Sync tells */
 	num = num_of(m->dst_id);
 	sim_note(s, "phone %d: %s moved to %llu of %s", p->index, it->subject, (unsigned long long)num, to->name);
-	if (num && find_item(to, num)) {
+	if (num && find_item(to, num) && !s->rollbacks) {
 		sim_fail(s, "phone %d: %s moved onto an item it has", p->index, it->subject);
 		return;
 	}
-	if (num) {
+	if (num && !find_item(to, num)) {
 		struct sim_item copy = *it;
 
 		moved = new_item(to, num);
@@ -356,7 +414,7 @@ static void got(struct sim *s, struct sim_phone *p, struct slice body)
 {
 	static const struct schema *const schemas[] = {
 		[SIM_FOLDERSYNC] = &foldersync_reply_schema, [SIM_SYNC] = &sync_reply_schema,
-		[SIM_MOVE] = &moveitems_reply_schema,
+		[SIM_MOVE] = &moveitems_reply_schema, [SIM_CREATE] = &foldercreate_reply_schema,
 	};
 	struct arena *a = arena_new();
 	struct decode_report report = { 0 };
@@ -376,6 +434,8 @@ static void got(struct sim *s, struct sim_phone *p, struct slice body)
 		got_sync(s, p, r);
 	else if (r && p->pending == SIM_MOVE)
 		got_move(s, p, r);
+	else if (r && p->pending == SIM_CREATE)
+		got_create(s, p, r);
 	else if (p->pending == SIM_SYNC && !body.len)
 		p->folders[p->folder].more = false;
 	p->pending = SIM_NONE;
@@ -395,9 +455,10 @@ static const struct {
 	[SIM_SEND] = { EAS_CMD_SEND_MAIL, &sendmail_request_schema },
 	[SIM_MOVE] = { EAS_CMD_MOVE_ITEMS, &moveitems_request_schema },
 	[SIM_PING] = { EAS_CMD_PING, &ping_request_schema },
+	[SIM_CREATE] = { EAS_CMD_FOLDER_CREATE, &foldercreate_request_schema },
 };
 
-static const char *const kind_names[] = { "nothing", "FolderSync", "Sync", "SendMail", "MoveItems", "Ping" };
+static const char *const kind_names[] = { "nothing", "FolderSync", "Sync", "SendMail", "MoveItems", "Ping", "FolderCreate" };
 
 static struct request *make_request(struct sim *s, struct sim_phone *p)
 {
@@ -475,6 +536,23 @@ static void park(struct sim *s, struct sim_phone *p, int server, uint64_t conn, 
 	push_wake(s->server[server].push, S("ada"), S_NONE, WAKE_ARMED);
 }
 
+static void got_ping(struct sim *s, struct sim_phone *p, struct slice body)
+{
+	struct arena *a = arena_new();
+	struct decode_report report;
+	struct ping_reply *r = decode_all(body, &ping_reply_schema, VERSION, a, &report, NULL);
+
+	sim_note(s, "phone %d: Ping answered %lld at once", p->index, r ? (long long)num_or(r->status, 0) : -1);
+	for (size_t i = 0; r && i < r->folders.n; i++)
+		for (size_t k = 0; k < p->n_folders; k++)
+			if (slice_eq(r->folders.v[i], slice_str(p->folders[k].id)))
+				p->folders[k].more = true;
+	if (r && num_or(r->status, 0) == 7)
+		p->hierarchy_changed = true;
+	decode_report_deinit(&report);
+	arena_free(&a);
+}
+
 static void answered(struct sim *s, struct sim_phone *p, struct verdict *v)
 {
 	struct slice body = S_NONE;
@@ -491,7 +569,7 @@ static void answered(struct sim *s, struct sim_phone *p, struct verdict *v)
 	if (p->pending == SIM_PING) {
 		p->pending = SIM_NONE; /* an answer at once: Sync decides */
 		p->tries = 0;
-		p->folders[0].more = true;
+		got_ping(s, p, body);
 		return;
 	}
 	got(s, p, body);
@@ -538,15 +616,14 @@ void phone_ping_answer(struct sim *s, struct sim_phone *p, int status)
 	if (status == 2)
 		for (size_t i = 0; i < p->n_folders; i++)
 			p->folders[i].more = true;
-	if (status == 7)
-		snprintf(p->hierarchy_key, sizeof(p->hierarchy_key), "%s", p->hierarchy_key);
+	p->hierarchy_changed = status == 7;
 }
 
 /* --- what its user does ------------------------------------------------------------------------ */
 
 static void touch(struct sim *s, struct sim_phone *p)
 {
-	struct sim_folder *f = &p->folders[sim_pick(s, (unsigned)p->n_folders)];
+	struct sim_folder *f = &p->folders[p->touched = sim_pick(s, (unsigned)p->n_folders)];
 	struct sim_item *it = f->n ? &f->v[sim_pick(s, (unsigned)f->n)] : NULL;
 
 	if (!it || it->deleted)
@@ -591,24 +668,23 @@ static bool wants_sync(const struct sim_phone *p, size_t *folder_r)
 
 static void begin(struct sim *s, struct sim_phone *p)
 {
-	unsigned act = sim_pick(s, 22);
+	unsigned act = sim_pick(s, 24);
 	size_t folder;
 
-	if (strcmp(p->hierarchy_key, "0") == 0 || act == 0) {
+	if (strcmp(p->hierarchy_key, "0") == 0 || p->hierarchy_changed || act == 0)
 		begin_foldersync(p);
-		return;
-	}
-	if (act < 5)
-		touch(s, p);
-	if (act == 5) {
+	else if (act == 1)
 		begin_send(s, p);
+	else if (act == 2)
+		begin_create(s, p);
+	else if (act < 5 && begin_move(s, p))
 		return;
-	}
-	if (act == 6 && begin_move(s, p))
-		return;
-	if (wants_sync(p, &folder) && act < 17)
+	else if (act < 8) {
+		touch(s, p);
+		begin_sync(s, p, p->touched, true);
+	} else if (wants_sync(p, &folder))
 		begin_sync(s, p, folder, true);
-	else if (act < 18)
+	else if (act < 10)
 		begin_sync(s, p, sim_pick(s, (unsigned)p->n_folders), true);
 	else
 		begin_ping(p);
@@ -628,13 +704,13 @@ static void forget_wishes(struct sim *s, struct sim_phone *p)
 void phone_act(struct sim *s, struct sim_phone *p)
 {
 	if (p->parked) {
-		if (sim_pick(s, 4))
+		if (sim_pick(s, 10))
 			return;
 		hang_up(s, p);
 	}
 	if (p->pending == SIM_NONE)
 		begin(s, p);
-	else if (p->pending == SIM_SYNC && p->tries > 0 && sim_pick(s, 5) == 0)
+	else if (p->pending == SIM_SYNC && p->tries > 0 && p->folder < p->n_folders && sim_pick(s, 5) == 0)
 		forget_wishes(s, p);
 	transmit(s, p);
 }
@@ -649,7 +725,7 @@ void phone_settle(struct sim *s, struct sim_phone *p)
 		world_advance(s, 1000);
 		if (p->pending != SIM_NONE)
 			transmit(s, p);
-		else if (strcmp(p->hierarchy_key, "0") == 0)
+		else if (strcmp(p->hierarchy_key, "0") == 0 || p->hierarchy_changed)
 			begin_foldersync(p);
 		else if (wants_sync(p, &folder))
 			begin_sync(s, p, folder, true);

@@ -36,11 +36,12 @@ struct sim_folder {
 	char id[65], name[32];
 	char key[80];             /* sync key; "0" at first */
 	bool more;
+	bool moved;               /* MoveItems or a store that stepped back, since its last Sync */
 	struct sim_item *v;
 	size_t n, cap;
 };
 
-enum sim_request_kind { SIM_NONE, SIM_FOLDERSYNC, SIM_SYNC, SIM_SEND, SIM_MOVE, SIM_PING };
+enum sim_request_kind { SIM_NONE, SIM_FOLDERSYNC, SIM_SYNC, SIM_SEND, SIM_MOVE, SIM_PING, SIM_CREATE };
 
 struct sim_phone {
 	int index;
@@ -59,7 +60,9 @@ struct sim_phone {
 	bool parked;
 	int server;
 	uint64_t conn_id;
-	unsigned sent;            /* mails sent so far */
+	unsigned sent, created;   /* mails, folders so far */
+	size_t touched;           /* folder its user was in last */
+	bool hierarchy_changed;
 };
 
 struct sim_server {
@@ -73,6 +76,8 @@ struct sim_server {
 		char device[16];
 	} looks[SIM_LOOKS];
 	size_t n_looks;
+	struct watch *watches[256]; /* one a park: of its folders; closed with the user's last */
+	size_t n_watches;
 };
 
 struct sim_event {
@@ -91,8 +96,9 @@ struct sim {
 	struct sim_event events[256];
 	size_t n_events;
 	uint64_t next_conn;
+	struct store_image *image; /* to step back to */
 	unsigned delivered;       /* subjects handed out */
-	unsigned step, answers, crashes, lost, repeats, false_wakes, pings;
+	unsigned step, answers, crashes, rollbacks, lost, repeats, false_wakes, pings;
 	/* The exchange under way, for crashes out of its middle. */
 	bool crash_armed, in_exchange;
 	const char *crash_name;
@@ -100,6 +106,11 @@ struct sim {
 	char failure[512];        /* first judge's word; empty: fine */
 };
 
+/* The mailbox is busy and quiet in turns, so that phones come to wait. */
+static inline bool sim_quiet(const struct sim *s)
+{
+	return s->step / 40 % 2;
+}
 /* Uniform in 0..n-1. */
 unsigned sim_pick(struct sim *s, unsigned n);
 void sim_note(struct sim *s, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
