@@ -154,6 +154,9 @@ void colstate_sent(struct colstate *st, enum colop k, uint64_t num, uint32_t rev
 void colstate_own(struct colstate *st, enum colop k, uint64_t num, uint32_t rev)
 {
 	colops_put(&st->own, k, num, rev);
+	/* MoveItems comes between two Syncs: what the last answer told of it is past. */
+	if (k == COLOP_GONE)
+		colops_drop(&st->sent, num);
 	st->touched = true;
 }
 

@@ -126,6 +126,23 @@ CASE(colstate_known_follows_the_generations)
 	CHECK_INT(st.have.n, 1);
 }
 
+CASE(colstate_told_then_moved_away_is_gone)
+{
+	struct colstate st;
+	uint32_t rev;
+
+	colstate_init(&st, test_arena());
+	colstate_pend(&st, COLOP_ADD, 7, 1);
+	colstate_confirm(&st);
+	colstate_sent(&st, COLOP_ADD, 7, 1);
+	CHECK(colstate_known(&st, 7, &rev));
+	colstate_own(&st, COLOP_GONE, 7, 0); /* MoveItems, before the next Sync */
+	CHECK(!colstate_known(&st, 7, &rev));
+	colstate_confirm(&st);
+	CHECK(!colstate_known(&st, 7, &rev));
+	CHECK_INT(st.have.n, 0);
+}
+
 CASE(colstate_one_changed_message_is_a_small_append)
 {
 	struct chain c = { 0 };
