@@ -22,8 +22,8 @@
 #include "base/digest.h"
 #include "base/log.h"
 
-/* Layout of the file, format 1; a file of another format is started anew. */
-enum { SLOTS = 512, POISONED_MAX = 256, FORMAT = 1, SIGNAL_STACK = 64 * 1024 };
+/* Layout of the file, format 2; a file of another format is started anew. */
+enum { SLOTS = 512, POISONED_MAX = 256, FORMAT = 2, SIGNAL_STACK = 64 * 1024 };
 
 struct slot {
 	_Atomic uint32_t busy;
@@ -31,6 +31,7 @@ struct slot {
 	uint64_t rid, num;
 	int64_t since_ms;        /* wall */
 	char user[128], device[128], command[24], folder[256]; /* for people, cut */
+	char claim[40];          /* owner of the device's claim; empty: none */
 	uint64_t item;           /* hash of user, device, folder and num; 0: no item */
 };
 
@@ -48,8 +49,14 @@ struct file {
 	struct slot slot[SLOTS];
 };
 
+struct left {
+	char user[128], device[128], claim[40];
+};
+
 struct crash_ring {
 	struct file *f;
+	struct left *left; /* claims that the last process died with */
+	size_t n_left;
 	const struct clock *clock;
 	_Atomic uint32_t next_slot;
 };
@@ -94,13 +101,40 @@ static void report(struct file *f, struct slot *s, int64_t now)
 		poison(f, s->item, now);
 }
 
-static void read_previous(struct file *f, int64_t now)
+static void keep_claim(struct crash_ring *r, const struct slot *s)
 {
-	if (!atomic_load(&f->ended))
-		for (int i = 0; i < SLOTS; i++)
-			if (atomic_load(&f->slot[i].busy))
-				report(f, &f->slot[i], now);
+	struct left *l;
+
+	if (!s->claim[0])
+		return;
+	if (!r->left)
+		r->left = mem_alloc(SLOTS * sizeof(*r->left));
+	l = &r->left[r->n_left++];
+	memcpy(l->user, s->user, sizeof(l->user));
+	memcpy(l->device, s->device, sizeof(l->device));
+	memcpy(l->claim, s->claim, sizeof(l->claim));
+}
+
+static void read_previous(struct crash_ring *r, int64_t now)
+{
+	struct file *f = r->f;
+
+	for (int i = 0; i < SLOTS && !atomic_load(&f->ended); i++)
+		if (atomic_load(&f->slot[i].busy)) {
+			report(f, &f->slot[i], now);
+			keep_claim(r, &f->slot[i]);
+		}
 	memset(f->slot, 0, sizeof(f->slot));
+}
+
+void crash_left(const struct crash_ring *r, crash_left_fn *fn, void *arg)
+{
+	for (size_t i = 0; i < r->n_left; i++) {
+		const struct left *l = &r->left[i];
+
+		fn(arg, bounded(l->user, sizeof(l->user)), bounded(l->device, sizeof(l->device)),
+		   bounded(l->claim, sizeof(l->claim)));
+	}
 }
 
 int crash_open(struct crash_ring **r_r, struct slice data_dir, const struct clock *clk, struct err *e)
@@ -125,17 +159,17 @@ int crash_open(struct crash_ring **r_r, struct slice data_dir, const struct cloc
 		return err_set(e, ERR_CONFIG, "%s: %s", path, strerror(errno));
 	fresh = st.st_size != sizeof(*f) || memcmp(f->magic, "zpushcr", 8) != 0 || f->format != FORMAT ||
 		f->size != sizeof(*f);
+	*r_r = mem_alloc(sizeof(**r_r));
+	(*r_r)->f = f;
+	(*r_r)->clock = clk;
 	if (fresh)
 		memset(f, 0, sizeof(*f));
 	else
-		read_previous(f, clock_wall(clk));
+		read_previous(*r_r, clock_wall(clk));
 	memcpy(f->magic, "zpushcr", 8);
 	f->format = FORMAT;
 	f->size = sizeof(*f);
 	atomic_store(&f->ended, 0);
-	*r_r = mem_alloc(sizeof(**r_r));
-	(*r_r)->f = f;
-	(*r_r)->clock = clk;
 	return 0;
 }
 
@@ -149,6 +183,7 @@ void crash_close(struct crash_ring **rp)
 	atomic_store(&r->f->ended, 1);
 	mine = armed = NULL;
 	munmap(r->f, sizeof(*r->f));
+	free(r->left);
 	free(r);
 }
 
@@ -211,13 +246,19 @@ void crash_begin(struct crash_ring *r, struct slice user, struct slice device, c
 		give_stack();
 	mine->rid = rid;
 	mine->num = mine->item = 0;
-	mine->folder[0] = 0;
+	mine->folder[0] = mine->claim[0] = 0;
 	mine->since_ms = clock_wall(r->clock);
 	cut(mine->user, sizeof(mine->user), user);
 	cut(mine->device, sizeof(mine->device), device);
 	cut(mine->command, sizeof(mine->command), slice_str(command));
 	atomic_store(&mine->busy, 1);
 	armed = mine;
+}
+
+void crash_claim(struct crash_ring *r, struct slice owner)
+{
+	if (r && armed)
+		cut(armed->claim, sizeof(armed->claim), owner);
 }
 
 void crash_item(struct crash_ring *r, struct slice folder, uint64_t num)

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "keys.h"
 #include "work/auth.h"
 #include "work/crash.h"
 #include "work/datadir.h"
@@ -84,6 +85,20 @@ static int open_backends(struct work_core *c, struct err *e)
 	return open_backend(c, S("smtp"), &c->send, e);
 }
 
+/* The phone of a request that died with the last process repeats it now, and must
+ * not wait until the claim of the dead one ends by its time. */
+static void give_back(void *arg, struct slice user, struct slice device, struct slice owner)
+{
+	struct work_core *c = arg;
+	struct arena *a = arena_new();
+	struct store_claim claim = { .key = key_claim(a, device), .owner = owner };
+	struct err e;
+
+	if (store_release(c->store, user, &claim, &e) < 0)
+		LOG_W("claim_stays", L_S("user", user), L_S("dev", device), L_ERR(&e));
+	arena_free(&a);
+}
+
 static int core_open(struct work_core *c, struct err *e)
 {
 	struct slice dir = settings_str(c->settings, "server.data_dir");
@@ -94,6 +109,7 @@ static int core_open(struct work_core *c, struct err *e)
 	    store_open(&c->store, c->settings, &c->clock, e) < 0 ||
 	    open_backends(c, e) < 0)
 		return -1;
+	crash_left(c->ring, give_back, c);
 	return pool_new(&c->pool, c->settings, &c->clock, &c->rnd, e);
 }
 

@@ -374,6 +374,7 @@ static void child(int signo, bool item)
 		crash_begin(r, S("alice"), S("dev"), "Sync", 17);
 		if (item)
 			crash_item(r, S("INBOX"), 42);
+		crash_claim(r, S("its owner"));
 		if (signo)
 			raise(signo);
 		crash_end(r);
@@ -415,6 +416,36 @@ CASE(crash_ring_names_the_item_that_killed)
 	CHECK(poisoned_now(42)); /* and stays over further starts */
 	child(SIGABRT, true);
 	CHECK(poisoned_now(42));
+	cleanup(&s);
+}
+
+static void on_left(void *arg, struct slice user, struct slice device, struct slice owner)
+{
+	CHECK_STR(user, "alice");
+	CHECK_STR(device, "dev");
+	CHECK_STR(owner, "its owner");
+	++*(int *)arg;
+}
+
+CASE(crash_ring_tells_the_claims_of_the_dead)
+{
+	struct settings *s = config();
+	struct crash_ring *r;
+	struct err e;
+	int n;
+
+	child(0, true);
+	for (int i = 0; i < 3; i++) {
+		log_open("/dev/null", LOG_INFO, LOG_LOGFMT, NULL);
+		CHECK_INT(crash_open(&r, slice_str(dir), &clk, &e), 0);
+		n = 0;
+		crash_left(r, on_left, &n);
+		CHECK_INT(n, i == 1); /* once, and not of one that ended in order */
+		crash_close(&r);
+		log_open("-", LOG_INFO, LOG_LOGFMT, NULL);
+		if (i == 0)
+			child(SIGKILL, false);
+	}
 	cleanup(&s);
 }
 
