@@ -201,34 +201,61 @@ static void park(struct exchange *x, const struct ping_look *l)
 	reply_park(x, p, encoded(x, &expired));
 }
 
+enum news { NEWS_NONE, NEWS_ITEMS, NEWS_FOLDERS, NEWS_UNKNOWN };
+
+static enum news find_news(struct exchange *x, struct ping_look *l, struct err *e)
+{
+	enum be_result rc = BE_OK;
+
+	*l = (struct ping_look){ .reply = { .status = NUM(PING_CHANGED) } };
+	for (size_t i = 0; i < x->dev->ping.folders.n; i++)
+		sync_view_want(x, x->dev->ping.folders.v[i].id);
+	if (exchange_load_more(x, e) < 0)
+		return NEWS_UNKNOWN;
+	if (hierarchy_changed(x, e, &rc))
+		return NEWS_FOLDERS;
+	if (rc == BE_OK)
+		rc = look(x, l, e);
+	if (rc == BE_PERM && e->code == ERR_NOT_FOUND)
+		return NEWS_FOLDERS;
+	if (rc != BE_OK)
+		return NEWS_UNKNOWN;
+	return l->reply.folders.n ? NEWS_ITEMS : NEWS_NONE;
+}
+
 static void ping(struct exchange *x)
 {
-	struct ping_look l = { .reply = { .status = NUM(PING_CHANGED) } };
+	struct ping_look l;
 	struct err e = { 0 };
-	enum be_result rc;
+	enum news news;
 
 	if (!remember(x))
 		return;
-	for (size_t i = 0; i < x->dev->ping.folders.n; i++)
-		sync_view_want(x, x->dev->ping.folders.v[i].id);
-	if (exchange_load_more(x, &e) < 0) {
-		reply_fail(x, &e);
-		return;
+	news = find_news(x, &l, &e);
+	/* A hook tells of the phone's own change before its command has committed. */
+	if ((news == NEWS_ITEMS || news == NEWS_FOLDERS) && x->rq->kind == REQUEST_CHECK) {
+		if (!exchange_look_again(x))
+			return;
+		if (!x->dev->has_ping) {
+			answer(x, PING_MISSING);
+			return;
+		}
+		news = find_news(x, &l, &e);
 	}
-	if (hierarchy_changed(x, &e, &rc)) {
-		answer(x, PING_HIERARCHY);
-		return;
-	}
-	if (rc == BE_OK)
-		rc = look(x, &l, &e);
-	if (rc == BE_PERM && e.code == ERR_NOT_FOUND)
-		answer(x, PING_HIERARCHY);
-	else if (rc != BE_OK)
-		reply_fail(x, &e);
-	else if (l.reply.folders.n)
-		reply_struct(x, &ping_reply_schema, &l.reply, PING_CHANGED);
-	else
+	switch (news) {
+	case NEWS_NONE:
 		park(x, &l);
+		break;
+	case NEWS_ITEMS:
+		reply_struct(x, &ping_reply_schema, &l.reply, PING_CHANGED);
+		break;
+	case NEWS_FOLDERS:
+		answer(x, PING_HIERARCHY);
+		break;
+	case NEWS_UNKNOWN:
+		reply_fail(x, &e);
+		break;
+	}
 }
 
 void cmd_ping(struct exchange *x)

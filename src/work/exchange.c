@@ -337,6 +337,18 @@ static bool superseded(struct exchange *x)
 	return true;
 }
 
+bool exchange_look_again(struct exchange *x)
+{
+	struct err e;
+
+	return_sessions(x); /* the command that is waited for may need one */
+	if (records_reload(x, &e) < 0) {
+		reply_fail(x, &e);
+		return false;
+	}
+	return gate_pass(x) && !superseded(x);
+}
+
 static void run(struct exchange *x)
 {
 	struct request *r = x->rq;
@@ -346,6 +358,8 @@ static void run(struct exchange *x)
 	if (!gate_pass(x) || superseded(x))
 		return;
 	crash_begin(x->w->ring, r->user, x->dev->id, x->wire->name, r->rid);
+	if (x->claimed)
+		crash_claim(x->w->ring, x->claim.owner);
 	if (r->kind == REQUEST_CHECK)
 		x->handler->check(x);
 	else

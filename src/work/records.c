@@ -109,24 +109,41 @@ static int decode_device(struct exchange *x, struct err *e)
 	return 0;
 }
 
-int records_load(struct exchange *x, struct err *e)
+static void make_claim(struct exchange *x)
 {
 	uint8_t owner[16];
+
+	x->w->rnd->fill(x->w->rnd->self, owner, sizeof(owner));
+	x->claim = (struct store_claim){
+		.key = key_claim(x->a, x->rq->query.device_id),
+		.owner = hex_encode(x->a, owner, sizeof(owner)),
+		.ttl_ms = settings_ms(x->w->settings, "limits.claim_ttl"),
+		.wait_ms = settings_ms(x->w->settings, "limits.claim_wait"),
+	};
+}
+
+int records_load(struct exchange *x, struct err *e)
+{
 	bool claim = (x->handler->flags & CMD_WRITES) != 0;
 
 	want_base(x);
-	if (claim) {
-		x->w->rnd->fill(x->w->rnd->self, owner, sizeof(owner));
-		x->claim = (struct store_claim){
-			.key = key_claim(x->a, x->rq->query.device_id),
-			.owner = hex_encode(x->a, owner, sizeof(owner)),
-			.ttl_ms = settings_ms(x->w->settings, "limits.claim_ttl"),
-			.wait_ms = settings_ms(x->w->settings, "limits.claim_wait"),
-		};
-	}
+	if (claim)
+		make_claim(x);
 	if (load_missing(x, claim ? &x->claim : NULL, &x->gen, e) < 0)
 		return -1;
 	x->claimed = claim;
+	return decode_device(x, e);
+}
+
+int records_reload(struct exchange *x, struct err *e)
+{
+	for (size_t i = 0; i < x->n_wanted; i++)
+		x->wanted[i].loaded = x->wanted[i].put = false;
+	x->map = NULL;
+	make_claim(x);
+	if (load_missing(x, &x->claim, &x->gen, e) < 0)
+		return -1;
+	x->claimed = true;
 	return decode_device(x, e);
 }
 

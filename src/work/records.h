@@ -8,6 +8,9 @@
 
 /* Device, user record and what `want` named; takes the claim where the command writes. */
 int records_load(struct exchange *x, struct err *e);
+/* All of it anew, with the device's claim: when this returns no command of the device
+ * is between its backend write and its commit. Puts that were not committed are gone. */
+int records_reload(struct exchange *x, struct err *e);
 /* Commits what is left and gives the claim back in the same trip. *found_wipe_r: a
  * wipe was ordered since the load, whatever the command has answered. */
 int records_finish(struct exchange *x, bool *found_wipe_r, struct err *e);

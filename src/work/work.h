@@ -108,6 +108,10 @@ struct synckey_scope exchange_scope(struct exchange *x, struct slice collection)
 enum be_result exchange_session(struct exchange *x, enum be_role role, struct session **s_r, struct err *e);
 /* Each call's result on a session, so that a broken one is not reused. Returns r. */
 enum be_result exchange_result(struct exchange *x, enum be_role role, enum be_result r);
+/* For a check that found news: waits for commands of this device that are under way and
+ * loads anew, so that what the phone is just doing itself does not count. False: it
+ * is answered. Everything read from records before is void. */
+bool exchange_look_again(struct exchange *x);
 /* Between a backend write and its commit. */
 void exchange_crash_point(struct exchange *x, const char *name);
 /* This server now has the device's waiting request: raises the epoch when another had
