@@ -12,16 +12,31 @@ static struct slice text(struct arena *a, const json_t *o, const char *name)
 	return arena_slice(a, slice(json_string_value(v), json_string_length(v)));
 }
 
+/* IMAP commands that change nothing but the folder that the event names. The others
+ * name another one (COPY and MOVE the source, APPEND what is selected), or change
+ * the list of folders: any folder is meant. */
+static bool in_one_folder(struct slice command)
+{
+	static const char *const names[] = { "STORE", "UID STORE", "EXPUNGE", "UID EXPUNGE", "CLOSE" };
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
+		if (slice_ieq(command, slice_str(names[i])))
+			return true;
+	return false;
+}
+
 /* {"event":"mail_delivery_finished","fields":{"user":"ada","mailbox":"INBOX"}} */
 static void read_dovecot(struct arena *a, const json_t *root, struct push_message *m)
 {
 	const json_t *fields = json_object_get(root, "fields");
+	struct slice command;
 
 	if (!json_is_object(fields))
 		return;
 	if (m->user.len == 0)
 		m->user = text(a, fields, "user");
-	if (m->folder.len == 0)
+	command = text(a, fields, "cmd_name");
+	if (m->folder.len == 0 && (command.len == 0 || in_one_folder(command)))
 		m->folder = text(a, fields, "mailbox");
 }
 
