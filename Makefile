@@ -22,7 +22,7 @@ WARN    := -Wall -Wextra -Wno-missing-field-initializers -Wshadow -Wno-unused-pa
 CFLAGS  += -std=c11 $(OPT) -g -fno-omit-frame-pointer $(WARN) $(SANFLAGS)
 CXXFLAGS += -std=c++17 $(OPT) -g $(WARN) $(SANFLAGS)
 LDFLAGS += $(SANFLAGS)
-LDLIBS  += -letpan -lmbedtls -lmbedx509 -lmbedcrypto \
+LDLIBS  += -lmbedtls -lmbedx509 -lmbedcrypto \
 	   $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lz -lpthread -lm
 
 SANFLAGS_address := -fsanitize=address,undefined -fno-sanitize-recover=undefined

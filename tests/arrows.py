@@ -34,7 +34,6 @@ THIRD_PARTY = [
     (r"llhttp\.h", r"src/loop/http"),
     (r"mbedtls/|psa/", r"src/loop/tls|src/base/(stream|digest)|bench/"),     # bench: the phones' side
     (r"hiredis", r"src/work/(store|redis)|src/loop/pubsub"),
-    (r"libetpan/", r"backend/(imap|smtp)/"),
     (r"curl/", r"backend/dav/"),
     (r"toml\+\+/", r"src/config_toml\.cc$"),
     (r"sqlite3\.h", r"src/work/store"),

@@ -17,7 +17,7 @@
 #include "work/pool.h"
 #include "work/work.h"
 
-enum { TICK_MS = 100, SOURCE_TURNS = 16 };
+enum { TICK_MS = 100, SOURCE_TURNS = 16, EXPIRE_TICKS = 50 };
 
 /* A message published by a worker of this process (embedded store). */
 struct published {
@@ -32,6 +32,7 @@ struct park_room {
 	struct watch_room *watches;
 	struct pubsub *pubsub;
 	uv_timer_t tick;
+	unsigned ticks;
 	uv_async_t inbox_async;
 	pthread_mutex_t inbox_lock;
 	struct published *inbox, **inbox_end;
@@ -333,11 +334,38 @@ static int arm_source(struct park_room *r, struct err *e)
 
 /* --- life ----------------------------------------------------------------------------------------- */
 
+struct expire_job {
+	struct job job;
+	struct work *work;
+};
+
+static void run_expire(struct job *j)
+{
+	pool_expire(((struct expire_job *)j)->work->pool);
+}
+
+static void expire_done(struct job *j)
+{
+	free(j);
+}
+
+/* Sessions that nobody used for a while are closed, also when nothing else happens. */
+static void expire_sessions(struct park_room *r)
+{
+	struct expire_job *j = mem_alloc(sizeof(*j));
+
+	j->job = (struct job){ .cls = JOB_BACKGROUND, .run = run_expire, .done = expire_done };
+	j->work = r->l->deps.work;
+	job_submit(r->l->jobs, &j->job);
+}
+
 static void on_tick(uv_timer_t *t)
 {
 	struct park_room *r = t->data;
 
 	push_advance(r->push);
+	if (++r->ticks % EXPIRE_TICKS == 0)
+		expire_sessions(r);
 }
 
 static struct push_options options_of(const struct settings *set)

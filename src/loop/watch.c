@@ -161,7 +161,11 @@ static void run_open(struct watch_job *j)
 	pool_detach(wk->pool, s);
 	j->rc = wk->mail->ops->watch_open(&s, j->folders, j->n_folders, deadline, &j->watch, &j->fd, &j->kind, &j->missed,
 					  &j->err);
-	if (j->rc != BE_OK && s)
+	if (j->rc == BE_PERM && j->err.code == ERR_UNSUPPORTED) {
+		j->kind = BE_WATCH_NONE; /* a server without push: it is looked after by sweeps */
+		j->rc = BE_OK;
+	}
+	if (s)
 		wk->mail->ops->logout(&s);
 }
 

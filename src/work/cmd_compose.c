@@ -165,21 +165,12 @@ static void mark_original(struct sending *s, struct session *mail)
 
 /* --- making and sending ------------------------------------------------------------------ */
 
-static struct slice user_address(struct exchange *x, struct session *mail)
-{
-	struct be_account acc = { 0 };
-
-	if (mail && mail->ops->account && mail->ops->account(mail, x->a, &acc, NULL) == BE_OK && acc.address.len)
-		return acc.name.len ? arena_printf(x->a, "\"%.*s\" <%.*s>", SARG(acc.name), SARG(acc.address)) : acc.address;
-	return backend_expand(x->a, settings_str(x->w->settings, "user.address"), x->cred.login);
-}
-
-static int compose(struct sending *s, struct session *mail, struct err *e)
+static int compose(struct sending *s, struct err *e)
 {
 	struct exchange *x = s->x;
 	struct slice parts[] = { x->dev->user, x->dev->id, s->client_id };
 	struct sha256 d = digest_parts(parts, 3);
-	struct slice from = user_address(x, mail);
+	struct slice from = exchange_address(x);
 	ptrdiff_t at = slice_chr(from, '@');
 	struct slice domain = at < 0 ? S("localhost") : slice_from(from, (size_t)at + 1);
 	struct compose c = {
@@ -187,8 +178,6 @@ static int compose(struct sending *s, struct session *mail, struct err *e)
 		.date_ms = clock_wall(x->w->clock),
 	};
 
-	if (domain.len && domain.ptr[domain.len - 1] == '>')
-		domain.len--;
 	c.message_id = arena_printf(x->a, "<%.*s@%.*s>", SARG(hex_encode(x->a, d.b, 16)), SARG(domain));
 	c.boundary_seed = c.message_id;
 	if (s->original && blob_map(s->original, &c.original, e) < 0)
@@ -342,7 +331,7 @@ static void compose_and_send(struct sending *s)
 		reply_status(x, status);
 		return;
 	}
-	if (compose(s, mail, &e) < 0) {
+	if (compose(s, &e) < 0) {
 		reply_status(x, e.code == ERR_BAD_REQUEST ? ST_BAD_MIME : ST_FAILED);
 		x->v->err = e;
 		return;
