@@ -106,6 +106,8 @@ static void apply_extras(const struct diff *d)
 		const struct snap_item *it = &known.v[i], *pend = snapshot_find(&d->st->pend.change, it->num);
 		uint32_t rev = pend ? pend->rev : it->rev, extra;
 
+		if (snapshot_find(&d->st->pend.gone, it->num) || snapshot_find(&d->st->pend.soft, it->num))
+			continue; /* a number waits for one thing only */
 		while (at < x->n && x->v[at].num < it->num)
 			at++;
 		extra = item_rev(0, at < x->n && x->v[at].num == it->num ? &x->v[at] : NULL);
