@@ -13,7 +13,7 @@ Q       := $(if $(V),,@)
 CCACHE  := $(shell command -v ccache)
 
 LLHTTP  := /usr/share/llhttp
-PKGS    := libuv hiredis sqlite3 libxml-2.0 jansson
+PKGS    := libuv hiredis sqlite3 jansson
 CPPFLAGS += -I. -Isrc -D_GNU_SOURCE -I/usr/share/include/llhttp \
 	    $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
 OPT     ?= -O2

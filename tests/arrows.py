@@ -37,7 +37,8 @@ THIRD_PARTY = [
     (r"curl/", r"backend/dav/"),
     (r"toml\+\+/", r"src/config_toml\.cc$"),
     (r"sqlite3\.h", r"src/work/store"),
-    (r"libxml/", r"proto/"),
+    (r"jansson\.h", r"src/loop/message|src/work/admin"),
+    (r"zlib\.h", r"src/loop/|src/work/reply"),
     (r"libical/|unicode/|iconv\.h", r"proto/"),
 ]
 INCLUDE = re.compile(r'^\s*#\s*include\s+([<"])([^>"]+)[>"]')
