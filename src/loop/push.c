@@ -51,7 +51,7 @@ struct push_user {
 	struct map_node by_name;
 	struct list waiters;
 	struct wheel_timer linger;
-	struct answered answered[ANSWERED_KEPT];
+	struct answered *answered; /* grows by one device answered */
 	void *watch;
 	uint16_t name_len, n_answered;
 	char name[];
@@ -163,7 +163,8 @@ static void free_user(struct push *p, struct push_user *u)
 		p->acts.unwatch(p->acts.self, u);
 	wheel_cancel(&u->linger);
 	map_del(&p->users, &u->by_name);
-	p->bytes -= sizeof(*u) + u->name_len;
+	p->bytes -= sizeof(*u) + u->name_len + u->n_answered * sizeof(*u->answered);
+	free(u->answered);
 	free(u);
 }
 
@@ -312,7 +313,7 @@ static int64_t spaced_until(const struct push *p, const struct waiter *w)
 	return 0;
 }
 
-static void note_answered(struct push *p, struct waiter *w)
+static void note_answered(struct push *p, const struct waiter *w)
 {
 	struct push_user *u = w->user;
 	size_t at = 0, oldest = 0;
@@ -324,8 +325,10 @@ static void note_answered(struct push *p, struct waiter *w)
 	}
 	if (at == ANSWERED_KEPT)
 		at = oldest;
-	if (at == u->n_answered)
-		u->n_answered++;
+	if (at == u->n_answered) {
+		u->answered = mem_realloc(u->answered, ++u->n_answered * sizeof(*u->answered));
+		p->bytes += sizeof(*u->answered);
+	}
 	u->answered[at] = (struct answered){ w->device_hash, now(p) };
 }
 

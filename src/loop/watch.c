@@ -29,7 +29,7 @@ struct watched {
 	int fd;
 	enum watch_state state;
 	enum be_watch_kind kind;
-	char *folders[FOLDERS_MAX]; /* owned */
+	char **folders;             /* owned, of exact size: most users wait for one or two */
 	size_t n_folders, n_open;   /* known, and those of them that the open watch covers */
 	size_t missed;
 	int64_t pause_ms, due_ms, sweep_ms;
@@ -191,6 +191,7 @@ static void free_watched(struct watched *w)
 	secret_free(&w->password);
 	for (size_t i = 0; i < w->n_folders; i++)
 		free(w->folders[i]);
+	free(w->folders);
 	free((char *)w->user.ptr);
 	free((char *)w->login.ptr);
 	free(w);
@@ -392,8 +393,10 @@ static void add_folders(struct watched *w, const struct park *p)
 
 		for (size_t k = 0; k < w->n_folders && !known; k++)
 			known = slice_eq(slice_str(w->folders[k]), p->folders[i]);
-		if (!known)
-			w->folders[w->n_folders++] = mem_str(p->folders[i]);
+		if (known)
+			continue;
+		w->folders = mem_realloc(w->folders, (w->n_folders + 1) * sizeof(*w->folders));
+		w->folders[w->n_folders++] = mem_str(p->folders[i]);
 	}
 }
 

@@ -15,7 +15,7 @@
 
 enum {
 	BUCKETS = 1 << 14,
-	USERS_MAX = 200000,    /* about 60 MB when full */
+	USERS_MAX = 200000,    /* about 25 MB when full */
 	VERDICTS = 8,          /* passwords of one user: his devices' app passwords */
 	FAILURES_MAX = 100000,
 	USER_FACTOR = 10,      /* device ids are the attacker's to invent: a user has a limit too */
@@ -32,7 +32,8 @@ struct user_row {
 	struct user_row *next;
 	struct list lru;
 	uint64_t key[2];
-	struct verdict_row v[VERDICTS];
+	struct verdict_row *v; /* grows to VERDICTS: nearly all have one password */
+	unsigned n;
 };
 
 struct fail_row {
@@ -54,6 +55,15 @@ struct auth {
 	struct list users, fails; /* most recently used last */
 	size_t n_users, n_fails;
 };
+
+static void user_free(struct user_row *u)
+{
+	if (u->v)
+		mem_wipe(u->v, u->n * sizeof(*u->v));
+	free(u->v);
+	mem_wipe(u, sizeof(*u));
+	free(u);
+}
 
 /* --- making one ------------------------------------------------------------------ */
 
@@ -94,7 +104,7 @@ void auth_free(struct auth **ap)
 	if (!a)
 		return;
 	list_for_safe(l, &a->users)
-		free(list_entry(l, struct user_row, lru));
+		user_free(list_entry(l, struct user_row, lru));
 	list_for_safe(l, &a->fails)
 		free(list_entry(l, struct fail_row, lru));
 	pthread_mutex_destroy(&a->lock);
@@ -184,8 +194,7 @@ static void user_drop(struct auth *a, struct user_row *u)
 		at = &(*at)->next;
 	*at = u->next;
 	list_del(&u->lru);
-	mem_wipe(u, sizeof(*u));
-	free(u);
+	user_free(u);
 	a->n_users--;
 }
 
@@ -211,7 +220,7 @@ static bool alive(const struct auth *a, const struct verdict_row *v, int64_t now
 
 static struct verdict_row *verdict_find(struct user_row *u, const uint8_t mac[16])
 {
-	for (int i = 0; u && i < VERDICTS; i++)
+	for (unsigned i = 0; u && i < u->n; i++)
 		if (u->v[i].learned_ms && digest_equal(u->v[i].mac, mac, 16))
 			return &u->v[i];
 	return NULL;
@@ -338,6 +347,29 @@ enum auth_verdict auth_recall(struct auth *a, const struct auth_ask *ask, int64_
 	return verdict;
 }
 
+/* An ended one, a new one, or the one that was not used for longest. */
+static struct verdict_row *verdict_slot(const struct auth *a, struct user_row *u, int64_t now)
+{
+	struct verdict_row *oldest = NULL, *grown;
+
+	for (unsigned i = 0; i < u->n; i++) {
+		if (!alive(a, &u->v[i], now))
+			return &u->v[i];
+		if (!oldest || u->v[i].used_ms < oldest->used_ms)
+			oldest = &u->v[i];
+	}
+	if (u->n == VERDICTS)
+		return oldest;
+	grown = mem_alloc((u->n + 1) * sizeof(*grown)); /* no realloc: the old copy is wiped */
+	if (u->n) {
+		memcpy(grown, u->v, u->n * sizeof(*grown));
+		mem_wipe(u->v, u->n * sizeof(*u->v));
+	}
+	free(u->v);
+	u->v = grown;
+	return &u->v[u->n++];
+}
+
 static void learn_right(struct auth *a, const uint64_t key[2], const uint8_t mac[16], const struct counters *c,
 			int64_t now)
 {
@@ -350,12 +382,8 @@ static void learn_right(struct auth *a, const uint64_t key[2], const uint8_t mac
 	if (!u)
 		u = user_add(a, key);
 	v = verdict_find(u, mac);
-	if (!v) {
-		v = &u->v[0];
-		for (int i = 1; i < VERDICTS; i++)
-			if (u->v[i].used_ms < v->used_ms)
-				v = &u->v[i];
-	}
+	if (!v)
+		v = verdict_slot(a, u, now);
 	memcpy(v->mac, mac, sizeof(v->mac));
 	/* 0 says "empty"; a clock that starts at 0 is a simulation's. */
 	v->learned_ms = v->used_ms = now ? now : 1;
