@@ -213,3 +213,64 @@ void item_encode(struct wbxml_writer *w, const struct item *it, enum eas_version
 		unfold_body(&in);
 	encode_fields(w, &item_in_schema, &in, version);
 }
+
+/* --- Schema ------------------------------------------------------------------- */
+
+static size_t member_size(enum field_kind k)
+{
+	switch (k) {
+	case FIELD_NUM:
+	case FIELD_BOOL:
+	case FIELD_FLAG:
+	case FIELD_INTO:
+		return sizeof(struct num);
+	case FIELD_DATE:
+	case FIELD_DATEC:
+		return sizeof(struct date);
+	case FIELD_OBJ:
+	case FIELD_ITEM:
+		return sizeof(void *);
+	case FIELD_LIST:
+	case FIELD_STRS:
+		return sizeof(str_list); /* every list has this shape */
+	case FIELD_TAGS:
+		return sizeof(struct tag_set);
+	case FIELD_DATA:
+		return sizeof(struct data);
+	default:
+		return sizeof(struct slice);
+	}
+}
+
+static void take_out(const struct field *f, void *obj)
+{
+	memset((char *)obj + f->offset, 0, member_size(f->kind));
+	for (unsigned i = 0; f->kind == FIELD_INTO && i < f->sub->n; i++) {
+		const struct field *child = &f->sub->fields[i];
+
+		memset((char *)obj + child->offset, 0, member_size(child->kind));
+	}
+}
+
+static void keep_fields(const struct schema *s, void *obj, const struct tag_set *keep)
+{
+	for (unsigned i = 0; i < s->n; i++)
+		if (!tag_set_has(keep, s->fields[i].tag))
+			take_out(&s->fields[i], obj);
+}
+
+void item_keep_only(struct item *it, const struct tag_set *keep)
+{
+	struct item_in in = { .it = *it };
+
+	if (it->class && *class_member(it, it->class))
+		keep_fields(classes[it->class].schema, *class_member(it, it->class), keep);
+	/* Rows of 2.5 name the same members: Schema came with 12.0. */
+	for (unsigned i = 0; i < item_in_schema.n; i++) {
+		const struct field *f = &item_in_schema.fields[i];
+
+		if (f->last >= EAS_120 && !tag_set_has(keep, f->tag))
+			take_out(f, &in);
+	}
+	*it = in.it;
+}

@@ -71,6 +71,8 @@ struct item {
 /* The members of `it` into the open element (ApplicationData, Properties), in
  * the forms of `version`. `class` of the item says which member. */
 void item_encode(struct wbxml_writer *w, const struct item *it, enum eas_version version);
+/* ItemOperations Schema: takes out of `it` what is not named in keep. */
+void item_keep_only(struct item *it, const struct tag_set *keep);
 /* Classes' schema by number; NULL for CLASS_NONE. */
 const struct schema *item_schema(enum item_class c);
 

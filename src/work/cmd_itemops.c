@@ -8,7 +8,7 @@
 
 enum itemops_status {
 	IO_OK = 1, IO_PROTOCOL = 2, IO_SERVER = 3, IO_NOT_FOUND = 6, IO_BAD_RANGE = 8, IO_BAD_STORE = 9, IO_TOO_LARGE = 11,
-	IO_BAD_ATTACHMENT = 15, IO_DENIED = 16, IO_UNSUPPORTED = 156,
+	IO_BAD_ATTACHMENT = 15, IO_DENIED = 16, IO_MOVE_ALWAYS = 155, IO_UNSUPPORTED = 156, IO_PART_TYPE = 164,
 };
 enum { OPERATIONS_MAX = 100, STATUS_PROTOCOL = 103 };
 
@@ -145,13 +145,20 @@ static void body_to_part(struct itemops *io, struct item *it)
 	it->body->data = (struct data){ 0 };
 }
 
-static void want_body(const struct itemops_operation *op, struct body_pref *prefs, struct body_want *w)
+/* false: a form of the body part that is not served. */
+static bool want_body(const struct itemops_operation *op, struct arena *a, struct mail_ask *k)
 {
-	*w = (struct body_want){ .pref = prefs, .mime_truncation = BODY_UNLIMITED };
+	struct body_pref *prefs = arena_alloc(a, (SYNC_PREFS_MAX + 1) * sizeof(*prefs)), *part = prefs + SYNC_PREFS_MAX;
+
+	k->body = (struct body_want){ .pref = prefs, .mime_truncation = BODY_UNLIMITED };
 	if (!op->options)
-		return;
-	w->n_pref = sync_prefs_take(prefs, op->options->body.v, op->options->body.n);
-	w->mime_support = (int)num_or(op->options->mime_support, 0);
+		return true;
+	k->body.n_pref = sync_prefs_take(prefs, op->options->body.v, op->options->body.n);
+	k->body.mime_support = (int)num_or(op->options->mime_support, 0);
+	if (!sync_part_take(part, op->options->body_part.v, op->options->body_part.n))
+		return false;
+	k->part = (struct body_want){ .pref = part, .n_pref = part->type != BODY_NOTHING };
+	return true;
 }
 
 static enum be_result fetch_mail(struct itemops *io, const struct itemops_operation *op, struct itemops_response *out,
@@ -159,7 +166,6 @@ static enum be_result fetch_mail(struct itemops *io, const struct itemops_operat
 {
 	struct exchange *x = io->x;
 	struct mailitems *m = &io->mails[io->n_mails];
-	struct body_pref *prefs = arena_alloc(x->a, SYNC_PREFS_MAX * sizeof(*prefs));
 	struct mail_ask k = { .version = x->rq->version, .a = x->a };
 	struct slice folder_id;
 	struct sync_view v;
@@ -183,7 +189,10 @@ static enum be_result fetch_mail(struct itemops *io, const struct itemops_operat
 	k.folder = v.folder->path;
 	k.folder_id = v.folder->id;
 	k.extras = &v.extras;
-	want_body(op, prefs, &k.body);
+	if (!want_body(op, x->a, &k)) {
+		out->status = NUM(IO_PART_TYPE);
+		return BE_OK;
+	}
 	rc = exchange_result(x, BE_MAIL, mailitems_load(&k, &num, 1, m, e));
 	io->n_mails++;
 	if (rc == BE_PERM && e->code == ERR_NOT_FOUND)
@@ -197,6 +206,8 @@ static enum be_result fetch_mail(struct itemops *io, const struct itemops_operat
 	}
 	out->class = S("Email");
 	out->properties = m->v[0].item;
+	if (op->options && op->options->schema.has)
+		item_keep_only(out->properties, &op->options->schema);
 	body_to_part(io, out->properties);
 	x->v->items_out++;
 	return BE_OK;
@@ -304,7 +315,7 @@ static enum be_result operate(struct itemops *io, const struct itemops_operation
 	if (op->tag == ITEMOPS_MOVE) {
 		/* Conversations are not grouped by the servers behind. */
 		out->conversation_id = op->conversation_id;
-		out->status = NUM(IO_UNSUPPORTED);
+		out->status = NUM(op->options && op->options->move_always.has ? IO_UNSUPPORTED : IO_MOVE_ALWAYS);
 		return BE_OK;
 	}
 	if (op->store.len && !slice_ieq(op->store, S("Mailbox"))) {

@@ -246,6 +246,8 @@ static int open_options(struct sync_run *r, struct sync_coll *c)
 /* 0, or the status of the whole request. *temp: the backend could not tell. */
 static int open_collection(struct sync_run *r, struct sync_coll *c, bool *temp, struct err *e)
 {
+	int status;
+
 	c->out = ARENA_NEW(r->a, struct sync_reply_collection);
 	c->status = SYNC_OK;
 	colops_init(&c->repeated, r->a);
@@ -258,8 +260,9 @@ static int open_collection(struct sync_run *r, struct sync_coll *c, bool *temp, 
 	}
 	load_records(r, c);
 	judge_key(r, c);
-	if (c->status == SYNC_OK && open_options(r, c))
-		return SYNC_PROTOCOL;
+	status = c->status == SYNC_OK ? open_options(r, c) : 0;
+	if (status)
+		return status;
 	c->wants_changes = c->mode != MODE_FIRST && c->opt.get_changes;
 	return 0;
 }

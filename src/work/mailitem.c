@@ -156,22 +156,39 @@ static void put_attachments(const struct mail_ask *k, const struct be_head *h, s
 		it->has_attachments = NUM(1);
 }
 
-static void put_body(struct arena *a, const struct body *b, struct item *it)
+static void fill_body(const struct body *b, struct item_body *out)
 {
-	struct item_body *out = ARENA_NEW(a, struct item_body);
-
-	if (b->type == BODY_NOTHING)
-		return;
 	out->type = NUM(b->type);
 	out->estimated_size = NUM((int64_t)b->size);
 	if (b->truncated)
 		out->truncated = NUM(1);
+	else if (b->type == BODY_MIME)
+		out->truncated = NUM(0); /* S/MIME readers want it said (MS-ASCMD R3409) */
 	if (b->has_data && b->data.len)
 		out->data = DATA(b->data);
 	out->preview = given(b->preview);
-	it->body = out;
+}
+
+static void put_body(struct arena *a, const struct body *b, struct item *it)
+{
+	if (b->type == BODY_NOTHING)
+		return;
+	it->body = ARENA_NEW(a, struct item_body);
+	fill_body(b, it->body);
 	if (b->native)
 		it->native_body_type = NUM(b->native);
+}
+
+/* The part of a conversation that this mail holds: all of its body, because what
+ * it quotes of others is not told apart. */
+static void put_body_part(struct arena *a, const struct body *b, struct item *it)
+{
+	struct item_body *out = LIST_PUSH(a, &it->body_parts);
+
+	fill_body(b, out);
+	out->status = NUM(1);
+	if (out->type.v == BODY_NOTHING)
+		out->type = NUM(BODY_TEXT);
 }
 
 /* --- loading in two round trips ----------------------------------------------- */
@@ -179,6 +196,8 @@ static void put_body(struct arena *a, const struct body *b, struct item *it)
 struct loading {
 	const struct be_head *head;
 	struct item *item;
+	const struct body_want *want;
+	bool is_part; /* BodyPart */
 	struct body_plan plan;
 	struct blob *got[BODY_MAX_FETCH];
 	size_t first_part; /* in the batch of this round */
@@ -243,9 +262,12 @@ static int make_body(const struct mail_ask *k, struct loading *l, const struct b
 		if (blob_map(parts[l->first_part + f].out, &got[f], e) < 0)
 			return -1;
 	}
-	if (body_make(k->a, l->head->tree, &k->body, &l->plan, got, &body) == 0)
+	if (body_make(k->a, l->head->tree, l->want, &l->plan, got, &body) == 0)
 		return 0;
-	put_body(k->a, &body, l->item);
+	if (l->is_part)
+		put_body_part(k->a, &body, l->item);
+	else
+		put_body(k->a, &body, l->item);
 	return 1;
 }
 
@@ -311,15 +333,31 @@ static void begin_item(const struct mail_ask *k, struct loading *l)
 	put_attachments(k, h, l->item);
 	if (k->no_body || !h->tree)
 		return;
-	body_plan_make(k->a, h->tree, &k->body, &l->plan);
+	l->want = &k->body;
+	body_plan_make(k->a, h->tree, l->want, &l->plan);
 	l->waiting = true;
+}
+
+/* Behind the items: one more body each, of those that have one. */
+static size_t begin_parts(const struct mail_ask *k, struct loading *l, size_t n)
+{
+	size_t total = n;
+
+	for (size_t i = 0; i < n && k->part.n_pref; i++) {
+		if (!l[i].waiting)
+			continue;
+		l[total] = (struct loading){ .head = l[i].head, .item = l[i].item, .want = &k->part, .is_part = true,
+					     .waiting = true };
+		body_plan_make(k->a, l[i].head->tree, &k->part, &l[total++].plan);
+	}
+	return total;
 }
 
 enum be_result mailitems_load(const struct mail_ask *k, const uint64_t *nums, size_t n, struct mailitems *m_r,
 			      struct err *e)
 {
 	struct be_head *heads = arena_alloc(k->a, (n + 1) * sizeof(*heads));
-	struct loading *l = arena_alloc(k->a, (n + 1) * sizeof(*l));
+	struct loading *l = arena_alloc(k->a, (2 * n + 1) * sizeof(*l));
 	enum be_result rc;
 	uint64_t bytes = 0;
 	size_t n_heads = 0, n_load = 0, h = 0;
@@ -347,7 +385,7 @@ enum be_result mailitems_load(const struct mail_ask *k, const uint64_t *nums, si
 		n_load++;
 		h++;
 	}
-	rc = load_bodies(k, m_r, l, n_load, e);
+	rc = load_bodies(k, m_r, l, begin_parts(k, l, n_load), e);
 	for (size_t i = 0, at = 0; i < m_r->n; i++)
 		if (!m_r->v[i].missing) {
 			m_r->v[i].item = l[at++].item;

@@ -18,6 +18,7 @@ struct mail_ask {
 	const struct extras *extras;
 	struct body_want body;      /* n_pref 0 with no_body: headers only */
 	bool no_body;
+	struct body_want part;      /* BodyPart (14.1), n_pref 0: none */
 	bool (*poisoned)(void *arg, uint64_t num); /* those get a stand-in; may be NULL */
 	void *poisoned_arg;
 	uint64_t budget_bytes;      /* encoded bytes of bodies at once; at least one mail is loaded */

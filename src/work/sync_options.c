@@ -1,8 +1,8 @@
 /* sync_options.c - options of a collection: defaults, what is said, what is kept. Pure. */
 #include "work/sync_options.h"
 
-enum { FORMAT = 1 };
-enum { T_FILTER = 1, T_CONFLICT, T_MIME_SUPPORT, T_MIME_TRUNC, T_NO_MOVES, T_NO_CHANGES, T_WINDOW, T_NO_BODY, T_PREF };
+enum { FORMAT = 1, STATUS_PART_TYPE = 164 };
+enum { T_FILTER = 1, T_CONFLICT, T_MIME_SUPPORT, T_MIME_TRUNC, T_NO_MOVES, T_NO_CHANGES, T_WINDOW, T_NO_BODY, T_PREF, T_PART };
 enum { P_TYPE = 1, P_TRUNC, P_ALL_OR_NONE, P_PREVIEW };
 
 void sync_options_default(struct sync_options_kept *k)
@@ -24,9 +24,21 @@ static uint64_t limit_in(uint64_t v)
 	return v ? v - 1 : BODY_UNLIMITED;
 }
 
+static void pack_pref(struct record_writer *w, struct arena *a, unsigned tag, const struct body_pref *pref)
+{
+	struct record_writer p;
+
+	record_begin(&p, a, 0);
+	record_int(&p, P_TYPE, (uint64_t)pref->type);
+	record_int(&p, P_TRUNC, limit_out(pref->truncation));
+	record_int(&p, P_ALL_OR_NONE, pref->all_or_none);
+	record_int(&p, P_PREVIEW, pref->preview);
+	record_item(w, tag, record_end(&p));
+}
+
 struct slice sync_options_pack(struct arena *a, const struct sync_options_kept *k)
 {
-	struct record_writer w, p;
+	struct record_writer w;
 
 	record_begin(&w, a, FORMAT);
 	record_int(&w, T_FILTER, (uint64_t)k->filter);
@@ -37,14 +49,10 @@ struct slice sync_options_pack(struct arena *a, const struct sync_options_kept *
 	record_int(&w, T_NO_CHANGES, !k->get_changes);
 	record_int(&w, T_WINDOW, k->window);
 	record_int(&w, T_NO_BODY, k->no_body);
-	for (size_t i = 0; i < k->n_pref; i++) {
-		record_begin(&p, a, 0);
-		record_int(&p, P_TYPE, (uint64_t)k->pref[i].type);
-		record_int(&p, P_TRUNC, limit_out(k->pref[i].truncation));
-		record_int(&p, P_ALL_OR_NONE, k->pref[i].all_or_none);
-		record_int(&p, P_PREVIEW, k->pref[i].preview);
-		record_item(&w, T_PREF, record_end(&p));
-	}
+	for (size_t i = 0; i < k->n_pref; i++)
+		pack_pref(&w, a, T_PREF, &k->pref[i]);
+	if (k->part.type)
+		pack_pref(&w, a, T_PART, &k->part);
 	return record_end(&w);
 }
 
@@ -96,6 +104,10 @@ static void unpack_field(struct sync_options_kept *k, const struct record_field 
 		if (f->is_bytes && k->n_pref < SYNC_PREFS_MAX)
 			unpack_pref(&k->pref[k->n_pref++], f->bytes);
 		break;
+	case T_PART:
+		if (f->is_bytes)
+			unpack_pref(&k->part, f->bytes);
+		break;
 	default:
 		break; /* of a newer program */
 	}
@@ -116,6 +128,27 @@ void sync_options_unpack(struct sync_options_kept *k, struct slice packed)
 		k->window = SYNC_WINDOW_DEFAULT;
 }
 
+static void pref_take(struct body_pref *out, const struct body_preference *v)
+{
+	*out = (struct body_pref){
+		.type = (enum body_type)v->type.v,
+		.truncation = v->truncation_size.has ? (uint64_t)v->truncation_size.v : BODY_UNLIMITED,
+		.all_or_none = num_or(v->all_or_none, 0) != 0,
+		.preview = (uint8_t)num_or(v->preview, 0),
+	};
+}
+
+bool sync_part_take(struct body_pref *out, const struct body_preference *v, size_t n)
+{
+	*out = (struct body_pref){ 0 };
+	for (size_t i = 0; i < n; i++) {
+		if (v[i].type.v != BODY_HTML)
+			return false;
+		pref_take(out, &v[i]);
+	}
+	return true;
+}
+
 size_t sync_prefs_take(struct body_pref *out, const struct body_preference *v, size_t n)
 {
 	size_t kept = 0;
@@ -123,12 +156,7 @@ size_t sync_prefs_take(struct body_pref *out, const struct body_preference *v, s
 	for (size_t i = 0; i < n && kept < SYNC_PREFS_MAX; i++) {
 		if (!v[i].type.has)
 			continue;
-		out[kept++] = (struct body_pref){
-			.type = (enum body_type)v[i].type.v,
-			.truncation = v[i].truncation_size.has ? (uint64_t)v[i].truncation_size.v : BODY_UNLIMITED,
-			.all_or_none = num_or(v[i].all_or_none, 0) != 0,
-			.preview = (uint8_t)num_or(v[i].preview, 0),
-		};
+		pref_take(&out[kept++], &v[i]);
 	}
 	return kept;
 }
@@ -167,6 +195,8 @@ static int take_block(struct sync_options_kept *k, const struct sync_options *o,
 	k->mime_truncation = o->mime_truncation.has ? body_mime_truncation((unsigned)o->mime_truncation.v) : BODY_UNLIMITED;
 	k->n_pref = 0;
 	k->no_body = false;
+	if (!sync_part_take(&k->part, o->body_part.v, o->body_part.n))
+		return STATUS_PART_TYPE;
 	if (version >= EAS_120) {
 		k->n_pref = sync_prefs_take(k->pref, o->body.v, o->body.n);
 		return 0;
@@ -183,13 +213,16 @@ static int take_block(struct sync_options_kept *k, const struct sync_options *o,
 
 int sync_options_take(struct sync_options_kept *k, const struct sync_collection *c, int version)
 {
+	int status;
+
 	if (!classes_legal(c))
 		return 4;
 	for (size_t i = 0; i < c->options.n; i++) {
 		if (slice_eq(c->options.v[i].class, S("SMS")))
 			continue; /* SMS beside mail: no such items here, nothing to keep */
-		if (take_block(k, &c->options.v[i], version))
-			return 4;
+		status = take_block(k, &c->options.v[i], version);
+		if (status)
+			return status;
 	}
 	k->deletes_as_moves = num_or(c->deletes_as_moves, 1); /* not sticky: absent is the default (R2161) */
 	if (c->get_changes.has)
@@ -206,8 +239,9 @@ int sync_options_take(struct sync_options_kept *k, const struct sync_collection 
 	return 0;
 }
 
-void sync_options_body(const struct sync_options_kept *k, struct body_want *w_r)
+void sync_options_body(const struct sync_options_kept *k, struct body_want *w_r, struct body_want *part_r)
 {
+	*part_r = (struct body_want){ .pref = &k->part, .n_pref = k->part.type != BODY_NOTHING };
 	*w_r = (struct body_want){
 		.pref = k->pref, .n_pref = k->n_pref, .mime_support = k->mime_support,
 		.mime_truncation = k->mime_truncation,

@@ -73,7 +73,7 @@ def schema_case():
     errors = []
     for start in range(0, len(names), 500):
         out = subprocess.run(["xmllint", "--noout", "--schema", all_xsd, *names[start:start + 500]],
-                             capture_output=True, text=True)
+                             capture_output=True, text=True, errors="replace")
         errors += [line for line in out.stderr.splitlines()     # what is about the schemas is no verdict
                    if line.startswith(folder) and not line.endswith(" validates") and "namespace warning" not in line]
     if errors:
