@@ -82,6 +82,20 @@ const struct hier_entry *hier_find(const hier_list *l, struct slice id)
 	return NULL;
 }
 
+const struct folder_map *hier_shown(struct exchange *x, const struct folder_map *m)
+{
+	struct folder_map *some;
+
+	if (!x->client.default_folders_only)
+		return m;
+	some = ARENA_NEW(x->a, struct folder_map);
+	some->user = m->user;
+	for (size_t i = 0; i < m->list.n; i++)
+		if (clients_shows(&x->client, m->list.v[i].type))
+			*LIST_PUSH(x->a, &some->list) = m->list.v[i];
+	return some;
+}
+
 bool hier_equal(const hier_list *a, const hier_list *b)
 {
 	if (a->n != b->n)
@@ -133,9 +147,9 @@ static void difference(struct exchange *x, const struct folder_map *m, const hie
 /* MS-ASHTTP R1104: a phone that starts over learns again what the server is. */
 static void version_headers(struct exchange *x)
 {
-	reply_header(x, "MS-ASProtocolVersions", version_list(x->a));
+	reply_header(x, "MS-ASProtocolVersions", version_list(x->a, x->client.max_version));
 	reply_header(x, "MS-ASProtocolCommands", command_list(x->a));
-	reply_header(x, "X-MS-RP", version_list(x->a));
+	reply_header(x, "X-MS-RP", version_list(x->a, x->client.max_version));
 }
 
 /* The answer of this state was given before, and nothing changed since. */
@@ -154,7 +168,7 @@ static void sync_folders(struct exchange *x, const struct hier_ask *ask)
 {
 	struct foldersync_reply r = { .status = NUM(ST_OK) };
 	struct err e;
-	struct folder_map *m = exchange_folders(x, &e);
+	const struct folder_map *m = hier_shown(x, exchange_folders(x, &e));
 	hier_list now;
 
 	folder_map_snapshot(x->a, m, &now);

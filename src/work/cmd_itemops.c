@@ -193,6 +193,8 @@ static enum be_result fetch_mail(struct itemops *io, const struct itemops_operat
 		out->status = NUM(IO_PART_TYPE);
 		return BE_OK;
 	}
+	clients_cap_body(&x->client, x->a, &k.body);
+	clients_cap_body(&x->client, x->a, &k.part);
 	rc = exchange_result(x, BE_MAIL, mailitems_load(&k, &num, 1, m, e));
 	io->n_mails++;
 	if (rc == BE_PERM && e->code == ERR_NOT_FOUND)

@@ -2,6 +2,7 @@
  * and parks. Worker. A Ping without a body is the last one again, also after a
  * status 3. The look after the loop registered the waiter is what makes that no
  * change is lost: whoever comes in between sets the waiter's dirty bit. */
+#include "work/hierarchy.h"
 #include "work/sync_open.h"
 #include "work/work.h"
 
@@ -78,9 +79,8 @@ static enum ping_status merge(struct exchange *x, struct ping_memory *m)
 /* 0, or answered. */
 static int check_bounds(struct exchange *x, const struct ping_memory *m)
 {
-	const struct settings *set = x->w->settings;
-	int64_t low = settings_ms(set, "push.heartbeat_min") / 1000, high = settings_ms(set, "push.heartbeat_max") / 1000;
-	int64_t most = settings_int(set, "limits.ping_folders");
+	int64_t low = x->client.heartbeat_min_ms / 1000, high = x->client.heartbeat_max_ms / 1000;
+	int64_t most = settings_int(x->w->settings, "limits.ping_folders");
 	struct ping_reply reply = { 0 };
 
 	if (m->heartbeat_s < low || m->heartbeat_s > high) {
@@ -132,7 +132,7 @@ static bool hierarchy_changed(struct exchange *x, struct err *e, enum be_result 
 	/* Something happened: it may be to the folders themselves. */
 	if (x->rq->kind == REQUEST_CHECK && x->rq->parked->wants_hierarchy)
 		*rc = exchange_refresh_folders(x, e);
-	return *rc == BE_OK && folder_map_differs(map, &x->dev->hier.list);
+	return *rc == BE_OK && folder_map_differs(hier_shown(x, map), &x->dev->hier.list);
 }
 
 struct ping_look {

@@ -133,8 +133,7 @@ static int check_collections(const struct sync_run *r)
 
 static int check_wait(struct sync_run *r, struct num *limit_r)
 {
-	const struct settings *set = r->x->w->settings;
-	int64_t low = settings_ms(set, "push.heartbeat_min") / 1000, high = settings_ms(set, "push.heartbeat_max") / 1000;
+	int64_t low = r->x->client.heartbeat_min_ms / 1000, high = r->x->client.heartbeat_max_ms / 1000;
 	const struct num *wait = &r->req.wait, *beat = &r->req.heartbeat;
 
 	if (wait->has && beat->has)
@@ -454,6 +453,8 @@ static void run_sync(struct sync_run *r)
 	if (!status)
 		status = check_request(r, &limit);
 	r->window_left = window_of(r->req.window_size);
+	if (r->window_left > x->client.window)
+		r->window_left = x->client.window;
 	if (status) {
 		fail_whole(x, (enum sync_status)status, limit);
 		return;
@@ -485,7 +486,7 @@ static void sync_once(struct exchange *x)
 {
 	struct sync_run r = { .x = x, .a = x->a };
 
-	r.deadline_ms = x->rq->received_ms + settings_ms(x->w->settings, "limits.reply_time");
+	r.deadline_ms = x->rq->received_ms + x->client.answer_ms;
 	r.bytes_left = settings_bytes(x->w->settings, "limits.reply_bytes");
 	run_sync(&r);
 	run_deinit(&r);

@@ -44,8 +44,16 @@ struct slice command_list(struct arena *a)
 	return all;
 }
 
-struct slice version_list(struct arena *a)
+struct slice version_list(struct arena *a, int max)
 {
 	/* 16.0 and 16.1 follow with their classes. */
-	return S("2.5,12.0,12.1,14.0,14.1");
+	static const int versions[] = { EAS_25, EAS_120, EAS_121, EAS_140, EAS_141 };
+	struct slice all = S_NONE;
+
+	for (size_t i = 0; i < sizeof(versions) / sizeof(*versions) && versions[i] <= max; i++) {
+		const char *name = eas_version_name(versions[i]);
+
+		all = all.len ? arena_printf(a, "%.*s,%s", SARG(all), name) : slice_str(name);
+	}
+	return all;
 }

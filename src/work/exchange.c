@@ -246,14 +246,25 @@ static bool bad(struct exchange *x, int status, const char *why)
 	return false;
 }
 
+/* A check knows no User-Agent: its device is asked once it is loaded. */
+static void know_client(struct exchange *x)
+{
+	struct request *r = x->rq;
+	bool check = r->kind == REQUEST_CHECK;
+
+	clients_find(x->w->clients, check && x->dev ? x->dev->type : r->query.device_type,
+		     check && x->dev ? x->dev->agent : r->user_agent, r->version, &x->client);
+}
+
 static bool know_version(struct exchange *x)
 {
 	int v = x->rq->version;
 
-	if (v >= EAS_10 && v <= EAS_141)
+	know_client(x);
+	if (v >= EAS_10 && v <= x->client.max_version)
 		return true;
 	reply_http(x, 400);
-	reply_header(x, "MS-ASProtocolVersions", version_list(x->a));
+	reply_header(x, "MS-ASProtocolVersions", version_list(x->a, x->client.max_version));
 	err_set(&x->v->err, ERR_BAD_REQUEST, "protocol version %d is not served", v);
 	return false;
 }
@@ -355,6 +366,8 @@ static void run(struct exchange *x)
 
 	if (r->kind == REQUEST_HTTP)
 		device_seen(x->dev, r->query.device_type, r->user_agent, r->version, clock_wall(x->w->clock));
+	else
+		know_client(x);
 	if (!gate_pass(x) || superseded(x))
 		return;
 	crash_begin(x->w->ring, r->user, x->dev->id, x->wire->name, r->rid);
@@ -407,9 +420,10 @@ static void command(struct exchange *x)
 
 static void options(struct exchange *x)
 {
+	know_client(x);
 	reply_http(x, 200);
 	reply_header(x, "MS-Server-ActiveSync", S("14.1"));
-	reply_header(x, "MS-ASProtocolVersions", version_list(x->a));
+	reply_header(x, "MS-ASProtocolVersions", version_list(x->a, x->client.max_version));
 	reply_header(x, "MS-ASProtocolCommands", command_list(x->a));
 	reply_header(x, "Public", S("OPTIONS,POST"));
 	reply_header(x, "Allow", S("OPTIONS,POST"));

@@ -14,7 +14,7 @@ bool gate_wiping(const struct device *d)
 }
 
 /* * and ?, ASCII case folded; iterative, linear in practice. */
-static bool glob(struct slice pattern, struct slice text)
+bool gate_glob(struct slice pattern, struct slice text)
 {
 	size_t p = 0, t = 0, star = SIZE_MAX, mark = 0;
 
@@ -51,7 +51,7 @@ bool gate_listed(const struct slice *patterns, size_t n, const struct device *d)
 		if (slice_ieq(p, S("all")))
 			return true;
 		for (size_t k = 0; k < sizeof(kind) / sizeof(*kind); k++)
-			if (slice_istarts(p, kind[k].prefix) && glob(slice_from(p, kind[k].prefix.len), kind[k].text))
+			if (slice_istarts(p, kind[k].prefix) && gate_glob(slice_from(p, kind[k].prefix.len), kind[k].text))
 				return true;
 	}
 	return false;
@@ -139,7 +139,8 @@ static bool loose(struct exchange *x)
 {
 	struct device *d = x->dev;
 
-	if (!x->rq->has_policy_key || d->policy_state == POLICY_ASKED || !policies_configured(x->w->policies, d->user))
+	if (!x->rq->has_policy_key || d->policy_state == POLICY_ASKED || x->client.quirks & QUIRK_NO_PROVISION ||
+	    !policies_configured(x->w->policies, d->user))
 		return true;
 	if (d->policy_state == POLICY_NEVER) {
 		d->policy_state = POLICY_ASKED;

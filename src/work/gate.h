@@ -12,4 +12,7 @@ bool gate_pass(struct exchange *x);
 /* devices.allow: does a pattern of the list let it in? */
 bool gate_listed(const struct slice *patterns, size_t n, const struct device *d);
 
+/* * and ?, ASCII case folded; the whole of the text. */
+bool gate_glob(struct slice pattern, struct slice text);
+
 #endif

@@ -21,4 +21,7 @@ struct slice hier_key_text(struct exchange *x, struct synckey k);
 const struct hier_entry *hier_find(const hier_list *l, struct slice id);
 bool hier_equal(const hier_list *a, const hier_list *b);
 
+/* The map as this device is shown it: all, or the default folders (devices.extra_folders). */
+const struct folder_map *hier_shown(struct exchange *x, const struct folder_map *m);
+
 #endif

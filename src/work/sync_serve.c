@@ -175,6 +175,8 @@ enum be_result sync_load(struct sync_run *r, struct sync_coll *c, const uint64_t
 	uint64_t got;
 
 	sync_options_body(&c->opt, &k.body, &k.part);
+	clients_cap_body(&r->x->client, r->a, &k.body);
+	clients_cap_body(&r->x->client, r->a, &k.part);
 	rc = exchange_result(r->x, BE_MAIL, mailitems_load(&k, nums, n, m_r, e));
 	crash_item(r->x->w->ring, S_NONE, 0);
 	keep(r, m_r);

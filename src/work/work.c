@@ -1,6 +1,6 @@
 /* work.c - makes and renews what all workers share. Main thread at start and at
  * SIGHUP. A core (store, backends, sessions, remembered logins) outlives reloads
- * and is counted; settings and policies are a work's own.
+ * and is counted; settings, policies and client rules are a work's own.
  * The trap: requests under way hold the old work, so the last work_free of a
  * core closes it, whichever that is. */
 #include "work/work.h"
@@ -117,7 +117,8 @@ static int fill(struct work **w_r, struct work_core *c, struct settings *set, st
 {
 	struct work *w = mem_alloc(sizeof(*w));
 
-	if (policies_new(&w->policies, set, e) < 0) {
+	if (policies_new(&w->policies, set, e) < 0 || clients_new(&w->clients, set, e) < 0) {
+		policies_free(&w->policies);
 		free(w);
 		return -1;
 	}
@@ -173,6 +174,7 @@ void work_free(struct work **wp)
 	if (!w)
 		return;
 	policies_free(&w->policies);
+	clients_free(&w->clients);
 	settings_unref(&w->settings);
 	core_free(&w->core);
 	free(w);

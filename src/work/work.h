@@ -13,6 +13,7 @@
 #define WORK_WORK_H
 
 #include "proto/commands.h"
+#include "work/clients.h"
 #include "work/device.h"
 #include "work/exchange.h"
 #include "work/folders.h"
@@ -38,6 +39,7 @@ struct work {
 	struct pool *pool;
 	struct auth *auth;
 	struct policies *policies;
+	struct clients *clients;     /* clients.h */
 	struct crash_ring *ring;
 	uint64_t instance;           /* this process, random */
 	crash_point_fn *crash_point; /* NULL: none armed */
@@ -64,6 +66,7 @@ struct exchange {
 	const struct handler *handler;
 	const struct command *wire;    /* proto/commands.h */
 	struct device *dev;            /* loaded and gated; touched groups are committed */
+	struct client_traits client;   /* by [[client]]: bounds of this device */
 	uint64_t gen;                  /* change counter at load: read before anything looked */
 	struct be_cred cred;
 	bool claimed;                  /* this exchange holds the device's claim */
@@ -153,6 +156,7 @@ struct handler {
 const struct handler *handler_find(enum eas_command id);
 /* What OPTIONS names, joined by commas: commands that have a handler, in proto's order. */
 struct slice command_list(struct arena *a);
-struct slice version_list(struct arena *a);
+/* Up to and with max (enum eas_version). */
+struct slice version_list(struct arena *a, int max);
 
 #endif

@@ -195,7 +195,7 @@ static void start_server(struct sim *s, int i)
 			    .send = s->mail, .crash_point = on_crash_point, .crash_self = s };
 	w->instance = rnd_u64(rnd) | 1;
 	if (pool_new(&w->pool, s->settings, clk, rnd, NULL) < 0 || auth_new(&w->auth, s->settings, clk, rnd, NULL) < 0 ||
-	    policies_new(&w->policies, s->settings, NULL) < 0)
+	    policies_new(&w->policies, s->settings, NULL) < 0 || clients_new(&w->clients, s->settings, NULL) < 0)
 		abort();
 	*sv = (struct sim_server){ .sim = s, .index = i, .work = w };
 	push_new(&sv->push, &o, &acts, clk, rnd);
@@ -212,6 +212,7 @@ static void end_server(struct sim_server *sv, bool crashed)
 		pool_free(&w->pool);
 	auth_free(&w->auth);
 	policies_free(&w->policies);
+	clients_free(&w->clients);
 	free((void *)w->clock);
 	free((void *)w->rnd);
 	free(w);

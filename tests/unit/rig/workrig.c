@@ -91,7 +91,8 @@ static void rig_work(struct rig *r, struct work *w, uint64_t instance)
 			    .mail = r->mail, .send = r->mail, .instance = instance,
 			    .crash_point = rig_crash_point, .crash_self = r };
 	w->auth = rig_auth(r, r->set);
-	if (pool_new(&w->pool, r->set, &r->clock, &r->rnd, &e) < 0 || policies_new(&w->policies, r->set, &e) < 0)
+	if (pool_new(&w->pool, r->set, &r->clock, &r->rnd, &e) < 0 || policies_new(&w->policies, r->set, &e) < 0 ||
+	    clients_new(&w->clients, r->set, &e) < 0)
 		test_fail(__FILE__, __LINE__, "%s", e.text);
 }
 
@@ -125,6 +126,7 @@ static void rig_work_down(struct work *w)
 	pool_free(&w->pool);
 	auth_free(&w->auth);
 	policies_free(&w->policies);
+	clients_free(&w->clients);
 }
 
 void rig_down(struct rig *r)
@@ -153,6 +155,8 @@ void rig_set(struct rig *r, const char *key, const char *value)
 	CHECK_INT(settings_set(r->set, slice_str(key), slice_str(value), "test", &e), 0);
 	policies_free(&r->w.policies);
 	CHECK_INT(policies_new(&r->w.policies, r->set, &e), 0);
+	clients_free(&r->w.clients);
+	CHECK_INT(clients_new(&r->w.clients, r->set, &e), 0);
 	auth_configure(r->w.auth, r->set);
 	pool_configure(r->w.pool, r->set);
 }

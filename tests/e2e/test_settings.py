@@ -1,0 +1,58 @@
+"""Settings whose work shows only from outside: rules per client family, the
+growth fuse, limits of connections, packed replies, the container's demand."""
+import os
+import signal
+import sys
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+
+from case import case, check, equal, main, shared  # noqa: E402
+from env import poll  # noqa: E402
+from world import LocalWorld  # noqa: E402
+
+RULES = """
+[[client]]
+name = "small"
+type = "Small*"
+max_version = "14.0"
+heartbeat_max = "5m"
+window = 3
+truncation = "1K"
+"""
+
+
+class Ruled(LocalWorld):
+    def __init__(self):
+        super().__init__(toml=RULES)
+
+
+@case
+def a_client_rule_is_heeded_and_reloaded():
+    w = shared(Ruled)
+    w.fill("alice", 8, text="x" * 5000 + "\r\n")
+    phone = w.phone("alice", device_type="Small1", version="14.0")
+    equal(phone.post("FolderSync", method="OPTIONS").headers["MS-ASProtocolVersions"], "2.5,12.0,12.1,14.0")
+    inbox = phone.folder_id(type=2)
+    phone.sync_folder(inbox)
+    reply = phone.sync_folder(inbox, window=100, options={"type": 1})
+    adds = reply.all("Collections/Collection/Commands/Add")
+    equal(len(adds), 3, "the rule's window")
+    for add in adds:
+        equal(add.get("ApplicationData/Body/Truncated"), "1")
+        equal(len(add.get("ApplicationData/Body/Data")), 1024)
+    ping = phone.ping([inbox], heartbeat=900)
+    equal((ping.get("Status"), ping.get("HeartbeatInterval")), ("5", "300"))
+    check(w.bare_phone("alice", device_type="Small1", version="14.1").folder_sync().status == 400, "14.1 is served")
+    other = w.bare_phone("alice", device_type="Large")
+    equal(other.post("FolderSync", method="OPTIONS").headers["MS-ASProtocolVersions"], "2.5,12.0,12.1,14.0,14.1")
+
+    w.zpushd.toml = RULES.replace("window = 3", "window = 2")
+    w.zpushd.write_config()
+    w.zpushd.process.send_signal(signal.SIGHUP)
+    poll(lambda: w.zpushd.log_lines("reload"), 10)
+    reply = phone.sync_folder(inbox, window=100)
+    equal(len(reply.all("Collections/Collection/Commands/Add")), 2, "the window after SIGHUP")
+
+
+if __name__ == "__main__":
+    main()
