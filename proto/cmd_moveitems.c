@@ -6,7 +6,8 @@ enum { MAX_ID = 64 };
 static const struct field move_fields[] = {
 	F_STR(struct move_item, MOVE_SRC_MSG_ID, src_id,     EAS_10, EAS_MAX, .max_len = MAX_ID, .flags = FIELD_REQUIRED),
 	F_STR(struct move_item, MOVE_SRC_FLD_ID, src_folder, EAS_10, EAS_MAX, .max_len = MAX_ID, .flags = FIELD_REQUIRED),
-	F_STR(struct move_item, MOVE_DST_FLD_ID, dst_folder, EAS_10, EAS_MAX, .max_len = MAX_ID, .flags = FIELD_REQUIRED),
+	F_STR(struct move_item, MOVE_DST_FLD_ID, dst_folder, EAS_10, EAS_MAX, .max_len = MAX_ID,
+	      .flags = FIELD_REQUIRED | FIELD_ONCE),
 };
 static const struct schema move_schema = SCHEMA_P(struct move_item, MOVE_MOVE, move_fields);
 

@@ -7,7 +7,7 @@
 static const struct field body_preference_fields[] = {
 	F_NUM (struct body_preference, BASE_TYPE,            type,            EAS_120, EAS_MAX, 1, 4, .flags = FIELD_REQUIRED),
 	F_NUM (struct body_preference, BASE_TRUNCATION_SIZE, truncation_size, EAS_120, EAS_MAX, 0, UINT32_MAX),
-	F_BOOL(struct body_preference, BASE_ALL_OR_NONE,     all_or_none,     EAS_120, EAS_MAX),
+	F_BOOL(struct body_preference, BASE_ALL_OR_NONE,     all_or_none,     EAS_120, EAS_MAX, .flags = FIELD_ONCE),
 	F_NUM (struct body_preference, BASE_PREVIEW,         preview,         EAS_140, EAS_MAX, 0, 255),
 };
 const struct schema body_preference_schema =

@@ -137,6 +137,7 @@ enum {
 	FIELD_CLIENT = 4,   /* the client may write it (class schemas) */
 	FIELD_EMPTY = 8,    /* number: empty text is legal and reads as absent */
 	FIELD_ALIAS = 16,   /* second name of a member: read, never written */
+	FIELD_ONCE = 32,    /* more than one is PROBLEM_RULE; elsewhere the last one counts */
 };
 
 struct schema;

@@ -144,6 +144,8 @@ static bool is_container(const struct field *f)
 /* A scalar begins: what an earlier element of that name left is gone. */
 static int open_scalar(struct decoder *d, const struct field *f, char *obj, bool has_content)
 {
+	if ((f->flags & FIELD_ONCE) && field_given(f, obj))
+		problem(d, PROBLEM_RULE, f->tag);
 	d->field = f;
 	d->field_obj = obj;
 	d->value = NULL;

@@ -7,13 +7,14 @@
 #include "base/log.h"
 #include "keys.h"
 #include "proto/compose.h"
+#include "proto/date.h"
 #include "work/mailitem.h"
 #include "work/sync_open.h"
 #include "work/sync_run.h"
 
 enum compose_status {
-	ST_BAD_MIME = 107, ST_QUOTA = 115, ST_SENT_BEFORE = 118, ST_NO_RECIPIENT = 119, ST_FAILED = 120, ST_TOO_LARGE = 122,
-	ST_NO_ITEM = 150, ST_BAD_REQUEST = 103,
+	ST_BAD_DATE = 104, ST_BAD_MIME = 107, ST_QUOTA = 115, ST_SENT_BEFORE = 118, ST_NO_RECIPIENT = 119, ST_FAILED = 120, ST_TOO_LARGE = 122,
+	ST_NO_ITEM = 150, ST_BAD_ACCOUNT = 166, ST_BAD_REQUEST = 103,
 };
 enum { RECORD_FORMAT = 1, T_HASH = 1, VERB_REPLY = 1, VERB_FORWARD = 3 };
 #define DONE_KEPT_MS (14 * 24 * 3600 * 1000LL)
@@ -262,6 +263,7 @@ static bool read_request(struct sending *s)
 {
 	struct exchange *x = s->x;
 	const struct compose_request *req = request_of(x);
+	int64_t instance_ms;
 
 	s->req = req;
 	s->mime_bytes = body_bytes(x);
@@ -273,6 +275,19 @@ static bool read_request(struct sending *s)
 	s->source = source_of(x);
 	if (req && (req->client_id.len == 0 || (req->problem.kind && req->problem.kind != PROBLEM_VERSION))) {
 		reply_status(x, ST_BAD_REQUEST);
+		return false;
+	}
+	if (req && s->kind != COMPOSE_SEND && !req->has_source.has) {
+		reply_status(x, ST_BAD_REQUEST);
+		return false;
+	}
+	/* Accounts beside the own one do not exist (R4956). */
+	if (req && req->account_id.len && x->rq->version >= EAS_141) {
+		reply_status(x, ST_BAD_ACCOUNT);
+		return false;
+	}
+	if (req && req->instance_id.len && !date_parse_eas(req->instance_id, &instance_ms)) {
+		reply_status(x, ST_BAD_DATE);
 		return false;
 	}
 	if (s->mime_bytes.len == 0) {

@@ -320,7 +320,11 @@ static enum be_result operate(struct itemops *io, const struct itemops_operation
 		out->status = NUM(op->options && op->options->move_always.has ? IO_UNSUPPORTED : IO_MOVE_ALWAYS);
 		return BE_OK;
 	}
-	if (op->store.len && !slice_ieq(op->store, S("Mailbox"))) {
+	if (op->store.len == 0 || (op->file_reference.len == 0 && mail_id(op).len == 0)) {
+		out->status = NUM(IO_PROTOCOL);
+		return BE_OK;
+	}
+	if (!slice_ieq(op->store, S("Mailbox"))) {
 		out->status = NUM(IO_BAD_STORE);
 		return BE_OK;
 	}

@@ -108,6 +108,9 @@ static enum move_status judge(struct moving *m, struct one *o, bool *temp, struc
 {
 	struct slice folder;
 
+	*temp = false;
+	if (o->ask->problem.kind == PROBLEM_RULE)
+		return MOVE_FAILED; /* more than one DstFldId (R4222) */
 	o->src = exchange_folder(m->x, o->ask->src_folder, e);
 	*temp = !o->src && e->code != ERR_NOT_FOUND;
 	if (!o->src || !server_id_parse(o->ask->src_id, &folder, &o->num) || !slice_eq(folder, o->src->id))
@@ -297,6 +300,21 @@ static enum be_result move_all(struct moving *m, struct err *e)
 	return rc;
 }
 
+/* Each Move names all three; nothing else belongs there. */
+static bool well_formed(const struct moveitems_request *req, const struct decode_report *report)
+{
+	if (req->moves.n == 0 || req->moves.n > MOVES_MAX || (report && report->first.kind))
+		return false;
+	for (size_t i = 0; i < req->moves.n; i++) {
+		const struct move_item *m = &req->moves.v[i];
+
+		if (m->src_id.len == 0 || m->src_folder.len == 0 || m->dst_folder.len == 0 ||
+		    (m->problem.kind != PROBLEM_NONE && m->problem.kind != PROBLEM_RULE))
+			return false;
+	}
+	return true;
+}
+
 void cmd_moveitems(struct exchange *x)
 {
 	const struct moveitems_request *req = x->rq->decoded;
@@ -305,7 +323,7 @@ void cmd_moveitems(struct exchange *x)
 	struct err e = { 0 };
 	enum be_result rc;
 
-	if (req->moves.n == 0 || req->moves.n > MOVES_MAX || (x->rq->report && x->rq->report->first.kind == PROBLEM_UNKNOWN)) {
+	if (!well_formed(req, x->rq->report)) {
 		reply_status(x, STATUS_PROTOCOL);
 		return;
 	}

@@ -67,7 +67,7 @@ static enum ping_status merge(struct exchange *x, struct ping_memory *m)
 		if (x->rq->report && x->rq->report->first.kind && x->rq->report->first.kind != PROBLEM_VERSION)
 			return PING_SYNTAX;
 		if (req->heartbeat.has)
-			m->heartbeat_s = (uint32_t)req->heartbeat.v;
+			m->heartbeat_s = req->heartbeat.v > 0 ? (uint32_t)req->heartbeat.v : 1; /* too short */
 		if (req->folders.n) {
 			m->folders.v = req->folders.v;
 			m->folders.n = m->folders.cap = req->folders.n;

@@ -167,12 +167,12 @@ bool sync_filter_legal_mail(int64_t filter)
 }
 
 /* Options of one class may come beside those of SMS, each once (R930, R934, R935). */
-static bool classes_legal(const struct sync_collection *c)
+bool sync_classes_legal(const struct sync_options *v, size_t n)
 {
 	unsigned mail = 0, sms = 0;
 
-	for (size_t i = 0; i < c->options.n; i++) {
-		struct slice class = c->options.v[i].class;
+	for (size_t i = 0; i < n; i++) {
+		struct slice class = v[i].class;
 
 		if (class.len && slice_eq(class, S("SMS")))
 			sms++;
@@ -215,7 +215,7 @@ int sync_options_take(struct sync_options_kept *k, const struct sync_collection 
 {
 	int status;
 
-	if (!classes_legal(c))
+	if (!sync_classes_legal(c->options.v, c->options.n))
 		return 4;
 	for (size_t i = 0; i < c->options.n; i++) {
 		if (slice_eq(c->options.v[i].class, S("SMS")))

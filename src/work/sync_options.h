@@ -38,6 +38,8 @@ bool sync_part_take(struct body_pref *out, const struct body_preference *v, size
 /* Also for GetItemEstimate and ItemOperations. */
 void sync_options_body(const struct sync_options_kept *k, struct body_want *w_r, struct body_want *part_r);
 size_t sync_prefs_take(struct body_pref *out, const struct body_preference *v, size_t n);
+/* Email (or none said) and SMS, each once. */
+bool sync_classes_legal(const struct sync_options *v, size_t n);
 bool sync_filter_legal_mail(int64_t filter);
 
 #endif
