@@ -88,8 +88,11 @@ static int load_missing(struct exchange *x, const struct store_claim *claim, uin
 			g[n++].key = x->wanted[i].get.key;
 	if (n == 0 && !claim)
 		return 0;
-	if (store_load(x->w->store, x->rq->user, g, n, claim, gen_r, x->a, e) < 0)
+	if (store_load(x->w->store, x->rq->user, g, n, claim, gen_r, x->a, e) < 0) {
+		if (claim && e->code != ERR_STORE_RACE)
+			store_claim_lost(x->w->store, x->rq->user, claim);
 		return -1;
+	}
 	for (size_t i = 0, k = 0; i < x->n_wanted; i++)
 		if (!x->wanted[i].loaded) {
 			x->wanted[i].get = g[k++];
@@ -116,10 +119,11 @@ static void make_claim(struct exchange *x)
 	x->w->rnd->fill(x->w->rnd->self, owner, sizeof(owner));
 	x->claim = (struct store_claim){
 		.key = key_claim(x->a, x->rq->query.device_id),
-		.owner = hex_encode(x->a, owner, sizeof(owner)),
 		.ttl_ms = settings_ms(x->w->settings, "limits.claim_ttl"),
 		.wait_ms = settings_ms(x->w->settings, "limits.claim_wait"),
 	};
+	if (!store_claim_found(x->w->store, x->rq->user, x->claim.key, x->a, &x->claim.owner))
+		x->claim.owner = hex_encode(x->a, owner, sizeof(owner));
 }
 
 int records_load(struct exchange *x, struct err *e)
@@ -304,7 +308,7 @@ void records_release(struct exchange *x)
 {
 	struct err e;
 
-	if (x->claimed)
-		store_release(x->w->store, x->rq->user, &x->claim, &e); /* else it ends by its ttl */
+	if (x->claimed && store_release(x->w->store, x->rq->user, &x->claim, &e) < 0)
+		store_claim_lost(x->w->store, x->rq->user, &x->claim);
 	x->claimed = false;
 }

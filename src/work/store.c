@@ -28,12 +28,27 @@ struct store_breaker {
 	bool trying;           /* half-open: one call is under way */
 };
 
+enum { LOST_MAX = 2048, OWNER_MAX = 40 };
+
+/* Made when the first is lost; the oldest are overwritten. */
+struct store_lost {
+	pthread_mutex_t lock;
+	size_t next;
+	struct lost_claim {
+		uint64_t hash; /* 0: free */
+		uint8_t len;
+		char owner[OWNER_MAX];
+	} *v;
+};
+
 void store_init(struct store *s, const struct store_ops *ops, const struct settings *set, const struct clock *clk)
 {
 	s->ops = ops;
 	s->clock = clk;
 	s->record_max_bytes = settings_bytes(set, "limits.record_bytes");
 	s->forget_ms = settings_ms(set, "devices.forget");
+	s->lost = mem_alloc(sizeof(*s->lost));
+	pthread_mutex_init(&s->lost->lock, NULL);
 	s->breaker = mem_alloc(sizeof(*s->breaker));
 	pthread_mutex_init(&s->breaker->lock, NULL);
 	s->breaker->limit = settings_int(set, "limits.store_breaker");
@@ -56,11 +71,18 @@ int store_open(struct store **s_r, const struct settings *set, const struct cloc
 void store_close(struct store **s)
 {
 	struct store_breaker *b;
+	struct store_lost *l;
 
 	if (!*s)
 		return;
 	b = (*s)->breaker;
+	l = (*s)->lost;
 	(*s)->ops->close(s);
+	if (l) {
+		pthread_mutex_destroy(&l->lock);
+		free(l->v);
+		free(l);
+	}
 	if (b) {
 		pthread_mutex_destroy(&b->lock);
 		free(b);
@@ -186,6 +208,47 @@ int store_release(struct store *s, struct slice user, const struct store_claim *
 	if (enter(s, e) < 0)
 		return -1;
 	return leave(s, s->ops->release(s, user, c, e), e);
+}
+
+static uint64_t claim_hash(struct slice user, struct slice key)
+{
+	return (slice_hash(user) ^ slice_hash(key) * 31) | 1;
+}
+
+void store_claim_lost(struct store *s, struct slice user, const struct store_claim *c)
+{
+	struct store_lost *l = s->lost;
+	struct lost_claim *at;
+
+	if (!l || c->owner.len > OWNER_MAX)
+		return;
+	pthread_mutex_lock(&l->lock);
+	if (!l->v)
+		l->v = mem_alloc(LOST_MAX * sizeof(*l->v));
+	at = &l->v[l->next++ % LOST_MAX];
+	at->hash = claim_hash(user, c->key);
+	at->len = (uint8_t)c->owner.len;
+	memcpy(at->owner, c->owner.ptr, c->owner.len);
+	pthread_mutex_unlock(&l->lock);
+}
+
+bool store_claim_found(struct store *s, struct slice user, struct slice key, struct arena *a, struct slice *owner_r)
+{
+	struct store_lost *l = s->lost;
+	uint64_t hash = claim_hash(user, key);
+	bool found = false;
+
+	if (!l)
+		return false;
+	pthread_mutex_lock(&l->lock);
+	for (size_t i = 0; l->v && i < LOST_MAX && !found; i++)
+		if (l->v[i].hash == hash) {
+			*owner_r = arena_slice(a, slice(l->v[i].owner, l->v[i].len));
+			l->v[i].hash = 0;
+			found = true;
+		}
+	pthread_mutex_unlock(&l->lock);
+	return found;
 }
 
 int store_gen(struct store *s, struct slice user, uint64_t *gen_r, struct err *e)

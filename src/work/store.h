@@ -93,6 +93,7 @@ struct store {
 	store_publish_fn *on_publish;
 	void *on_publish_arg;
 	struct store_breaker *breaker; /* owned; NULL: none */
+	struct store_lost *lost;       /* owned */
 };
 void store_init(struct store *s, const struct store_ops *ops, const struct settings *set, const struct clock *clk);
 
@@ -107,6 +108,11 @@ int store_load(struct store *s, struct slice user, struct store_get *g, size_t n
 int store_commit(struct store *s, struct slice user, struct store_put *p, size_t n, const struct store_claim *release,
 		 unsigned flags, struct err *e);
 int store_release(struct store *s, struct slice user, const struct store_claim *c, struct err *e);
+/* A hanging store may execute a claim after its caller gave up: nobody would hold it
+ * then until its time is over. lost: remember the owner of a claim whose answer did
+ * not come; found: the owner under which the next claim of that key is taken again. */
+void store_claim_lost(struct store *s, struct slice user, const struct store_claim *c);
+bool store_claim_found(struct store *s, struct slice user, struct slice key, struct arena *a, struct slice *owner_r);
 /* The user's change counter with the store's epoch mixed in: compare two for
  * equality, nothing else. Differs after any INCR, and after a flush, a restart or a
  * fail-over of the store even if the counter came out the same. */

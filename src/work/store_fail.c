@@ -142,6 +142,7 @@ struct store *store_fail_new(struct store **inner, store_fail_hook *hook, void *
 	f->s = **inner;
 	f->s.ops = &store_fail_ops;
 	f->s.breaker = NULL;
+	f->s.lost = NULL;
 	f->inner = *inner;
 	f->hook = hook;
 	f->arg = arg;
