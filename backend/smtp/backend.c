@@ -69,6 +69,8 @@ static int smtp_open(struct backend **b_r, const struct be_env *env, struct err 
 	b->user = mem_slice(settings_str(set, b->auth == SMTP_AUTH_FIXED ? "smtp.user" : "imap.user"));
 	b->password = mem_slice(settings_str(set, "smtp.password"));
 	b->helo = helo_name();
+	b->login_ms = settings_ms(set, "limits.login_deadline");
+	b->call_ms = settings_ms(set, "limits.backend_deadline");
 	*b_r = &b->base;
 	if (read_url(b, settings_str(set, "smtp.url"), e) < 0 ||
 	    ((b->mode == SMTP_TLS || b->mode == SMTP_STARTTLS) && url_tls(&b->tls, set, e) < 0)) {

@@ -20,6 +20,7 @@ struct smtp_backend {
 	char *address, *host;         /* host NULL: unix socket */
 	char *helo;
 	struct stream_tls *tls;
+	int64_t login_ms, call_ms;    /* limits.login_deadline, limits.backend_deadline */
 	struct slice user, password;  /* fixed account, or the template of the login; owned */
 };
 
@@ -57,6 +58,8 @@ enum be_result smtp_write(struct smtp *c, const void *p, size_t n);
 enum be_result smtp_reply(struct smtp *c, void (*line_fn)(struct smtp *c, struct slice line));
 /* The reply as an error: 4xx BE_TEMP, 5xx BE_PERM with `code` (or ERR_QUOTA). */
 enum be_result smtp_refused(struct smtp *c, enum err_code code, const char *what);
+/* What follows has that long, and no longer than the request. 0: all of the request's. */
+void smtp_patience(struct smtp *c, int64_t ms);
 /* Greeting, EHLO, TLS, AUTH. */
 enum be_result smtp_begin(struct smtp *c);
 

@@ -108,8 +108,10 @@ static enum be_result rcpt_reply(struct smtp *c, struct be_submit *m, struct sli
 static enum be_result envelope(struct smtp *c, struct be_submit *m)
 {
 	size_t batch = c->ext & EXT_PIPELINING ? 50 : 1;
-	enum be_result r = say_from(c, m);
+	enum be_result r;
 
+	smtp_patience(c, c->s->b->call_ms);
+	r = say_from(c, m);
 	if (r == BE_OK)
 		r = from_reply(c);
 	for (size_t i = 0; i < m->n_rcpt && r == BE_OK; i += batch) {
@@ -198,6 +200,8 @@ static enum be_result data(struct smtp *c, struct be_submit *m)
 		r = smtp_reply(c, NULL);
 	if (r == BE_OK && c->code != 354)
 		return smtp_refused(c, ERR_BACKEND_PERM, "DATA");
+	/* Behind the dot filters and relays are at work: giving up early sends it twice. */
+	smtp_patience(c, 0);
 	if (r == BE_OK)
 		r = send_mail(c, m->mail);
 	return r == BE_OK ? data_reply(c, m) : r;

@@ -236,12 +236,24 @@ static enum be_result authenticate(struct smtp *c)
 	return r;
 }
 
+static int64_t patience(const struct smtp *c, int64_t ms)
+{
+	int64_t until = clock_now(&clock_system) + ms, whole = c->s->deadline_ms;
+
+	return ms && (whole == 0 || until < whole) ? until : whole;
+}
+
+void smtp_patience(struct smtp *c, int64_t ms)
+{
+	stream_deadline(c->st, patience(c, ms));
+}
+
 enum be_result smtp_begin(struct smtp *c)
 {
 	struct smtp_backend *b = c->s->b;
 	enum be_result r;
 
-	if (stream_open(&c->st, b->address, c->s->deadline_ms, c->e) < 0)
+	if (stream_open(&c->st, b->address, patience(c, b->login_ms), c->e) < 0)
 		return BE_TEMP;
 	if (b->mode == SMTP_TLS && stream_start_tls(c->st, b->tls, b->host, c->e) < 0)
 		return BE_TEMP;
