@@ -47,6 +47,7 @@ static void read_settings(struct imap_backend *b, const struct settings *set)
 		b->special[i] = mem_slice(settings_str(set, special[i]));
 	b->shared = settings_bool(set, "imap.shared");
 	b->subscribed_only = settings_bool(set, "imap.subscribed_only");
+	b->call_ms = settings_ms(set, "limits.backend_deadline");
 	b->use_idle = has_source(set, S("idle"));
 	b->use_notify = has_source(set, S("notify"));
 }

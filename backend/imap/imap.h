@@ -56,6 +56,7 @@ struct imap_backend {
 	struct slice special[SP_COUNT];    /* configured paths; empty: by SPECIAL-USE or name */
 	bool shared, subscribed_only;
 	bool use_idle, use_notify;
+	int64_t call_ms;                   /* limits.backend_deadline: silence in an answer */
 };
 
 /* Result of a tagged command. */

@@ -286,6 +286,7 @@ enum be_result imap_login(struct backend *base, const struct be_cred *c, int64_t
 		r = enable(s, e);
 	arena_free(&a);
 	if (r == BE_OK) {
+		stream_patience(s->w.s, b->call_ms);
 		metric_add(M_sessions_opened_total, 1);
 		*s_r = &s->base;
 	} else if (s) {

@@ -43,13 +43,18 @@ int stream_wait(struct stream *s, short events, const char *what, struct err *e)
 {
 	for (;;) {
 		struct pollfd p = { .fd = s->fd, .events = events };
-		int rc;
+		int rc, left;
+		bool patient;
 
 		if (check(s, what, e) < 0)
 			return -1;
-		rc = poll(&p, 1, deadline_left(s->deadline_ms));
+		left = deadline_left(s->deadline_ms);
+		patient = s->patience_ms == 0 || left <= s->patience_ms;
+		rc = poll(&p, 1, patient ? left : s->patience_ms);
 		if (rc > 0)
 			return 0; /* errors show up in the call that follows */
+		if (rc == 0 && !patient)
+			return err_set(e, ERR_TIMEOUT, "%s: silent for %d ms", what, s->patience_ms);
 		if (rc < 0 && errno != EINTR)
 			return err_set(e, ERR_BACKEND_TEMP, "poll: %s", strerror(errno));
 	}
@@ -312,6 +317,11 @@ int stream_write(struct stream *s, const void *p, size_t n, struct err *e)
 }
 
 /* -- the rest -- */
+
+void stream_patience(struct stream *s, int64_t patience_ms)
+{
+	s->patience_ms = patience_ms > 1000000 ? 1000000 : (int)patience_ms;
+}
 
 void stream_deadline(struct stream *s, int64_t deadline_ms)
 {

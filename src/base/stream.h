@@ -27,6 +27,9 @@ void stream_close(struct stream **s);
 
 /* All later calls end by then with ERR_TIMEOUT. */
 void stream_deadline(struct stream *s, int64_t deadline_ms);
+/* A peer that neither sends nor takes a byte for so long ends a call before its
+ * deadline, also with ERR_TIMEOUT. 0, the default: only the deadline counts. */
+void stream_patience(struct stream *s, int64_t patience_ms);
 /* At least 1 byte, 0 at end of stream, -1. TLS: an end without close_notify is -1,
  * an ended connection mid-record is never taken for the end of the data. */
 ssize_t stream_read(struct stream *s, void *p, size_t n, struct err *e);

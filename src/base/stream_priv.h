@@ -17,6 +17,7 @@ struct stream {
 	atomic_bool cancelled;
 	bool wrote;          /* since the last read */
 	int64_t deadline_ms;
+	int patience_ms;     /* 0: none */
 	uint64_t bytes_in, bytes_out, round_trips;
 	struct stream_crypt *crypt; /* NULL: plain */
 };
