@@ -55,7 +55,7 @@ enum be_result exchange_session(struct exchange *x, enum be_role role, struct se
 		*s_r = x->session[i];
 		return BE_OK;
 	}
-	r = pool_get(x->w->pool, b, &x->cred, x->rq->deadline_ms, &x->session[i], e);
+	r = exchange_result(x, role, pool_get(x->w->pool, b, &x->cred, x->rq->deadline_ms, &x->session[i], e));
 	/* It was right when it was remembered: changed since. (A wrong password that was
 	 * never right does not get here, so that guessing ends nobody's Ping.) */
 	if (r == BE_PERM && e->code == ERR_AUTH && role == BE_MAIL) {
@@ -187,7 +187,8 @@ static bool refuse_login(struct exchange *x, const char *why)
 static bool ask_backend(struct exchange *x, const struct auth_ask *ask)
 {
 	struct err e;
-	enum be_result r = pool_get(x->w->pool, x->w->mail, &x->cred, x->rq->deadline_ms, &x->session[0], &e);
+	enum be_result r = exchange_result(x, BE_MAIL, pool_get(x->w->pool, x->w->mail, &x->cred, x->rq->deadline_ms,
+								&x->session[0], &e));
 
 	if (r == BE_OK) {
 		auth_learn(x->w->auth, ask, true);
@@ -456,6 +457,32 @@ static const char *method_name(enum http_method m)
 	return name[m];
 }
 
+/* scheme://host:port of a URL that may hold a password. */
+static struct slice place_of(struct slice url)
+{
+	ptrdiff_t colon = slice_chr(url, ':'), at;
+	struct slice rest = slice_from(url, colon < 0 ? url.len : (size_t)colon + 1);
+
+	while (rest.len && rest.ptr[0] == '/')
+		rest = slice_from(rest, 1);
+	while ((at = slice_chr(rest, '@')) >= 0)
+		rest = slice_from(rest, (size_t)at + 1);
+	at = slice_chr(rest, '/');
+	return at < 0 ? rest : slice_to(rest, (size_t)at);
+}
+
+/* Where it went wrong, for the log. */
+static struct slice failed_place(struct exchange *x)
+{
+	const struct settings *set = x->w->settings;
+
+	if (x->worst[slot_of(BE_SEND)] == BE_TEMP)
+		return place_of(settings_str(set, "smtp.url"));
+	if (x->worst[slot_of(BE_MAIL)] == BE_TEMP)
+		return place_of(settings_str(set, "imap.url"));
+	return err_is_temp(x->v->err.code) ? place_of(settings_str(set, "store.url")) : S_NONE;
+}
+
 static void log_request(struct exchange *x)
 {
 	struct verdict *v = x->v;
@@ -471,13 +498,13 @@ static void log_request(struct exchange *x)
 		L_I("v", r->version), L_S("peer", r->peer), L_I("ms", clock_now(x->w->clock) - r->received_ms),
 		L_I("in", r->raw ? blob_size(r->raw) : 0), L_I("out", v->body ? blob_size(v->body) : 0),
 		L_I("items_in", v->items_in), L_I("items", v->items_out), L_Z("verdict", verdict[v->kind]),
-		L_I("http", v->http_status), L_I("status", v->status), L_ERR(&v->err),
+		L_I("http", v->http_status), L_I("status", v->status), L_S("server", failed_place(x)), L_ERR(&v->err),
 	};
 	size_t n = sizeof(f) / sizeof(*f);
 
-	/* The three fields of the error only where there is one. */
+	/* The four fields of an error only where there is one. */
 	if (log_on(level))
-		log_emit(level, "request", f, v->err.code == ERR_NONE ? n - 3 : n);
+		log_emit(level, "request", f, v->err.code == ERR_NONE ? n - 4 : n);
 }
 
 void exchange_run(struct work *w, struct request *r, struct verdict *v_r)
