@@ -131,6 +131,8 @@ static int order_unwipe(struct device *d, int64_t wall_ms, struct err *e)
 static int order_allow(struct device *d, int64_t wall_ms, struct err *e)
 {
 	d->access = ACCESS_ALLOWED;
+	d->fuse = FUSE_NEVER;
+	d->fuse_ms = 0;
 	return 0;
 }
 
@@ -259,6 +261,8 @@ static void as_json(struct blob *b, struct arena *a, const struct device *d)
 	json_member(b, "wipe", slice_str(wipe_state_name(d->wipe)));
 	json_member(b, "wipe_changed", iso(a, d->wipe_ms));
 	json_member(b, "access", slice_str(device_access_name(d->access)));
+	json_member(b, "slowed", slice_str(device_fuse_name(d->fuse)));
+	json_member(b, "slowed_at", iso(a, d->fuse_ms));
 	if (d->has_info) {
 		json_member(b, "model", d->info.model);
 		json_member(b, "name", d->info.friendly_name);
@@ -285,10 +289,11 @@ static void as_text(struct blob *b, struct arena *a, const struct device *d)
 	struct slice user = plain(a, d->user), id = plain(a, d->id), type = plain(a, d->type);
 	struct slice version = plain(a, version_text(d)), seen = plain(a, iso(a, d->last_seen_ms));
 	struct slice sync = plain(a, iso(a, d->last_sync_ms));
+	const char *slowed = device_fuse_name(d->fuse);
 
-	blob_printf(b, NULL, "%-24.*s %-34.*s %-14.*s %-5.*s %-20.*s %-20.*s %-8s %-12s %s\n", SARG(user), SARG(id),
+	blob_printf(b, NULL, "%-24.*s %-34.*s %-14.*s %-5.*s %-20.*s %-20.*s %-8s %-12s %s%s%s\n", SARG(user), SARG(id),
 		    SARG(type), SARG(version), SARG(seen), SARG(sync), policy_state_name(d->policy_state),
-		    wipe_state_name(d->wipe), device_access_name(d->access));
+		    wipe_state_name(d->wipe), device_access_name(d->access), *slowed ? ", slowed: " : "", slowed);
 }
 
 int admin_devices(struct store *s, const struct clock *clk, struct slice user, enum admin_form form, struct blob *out,

@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "keys.h"
 #include "work/crash.h"
+#include "work/fuse.h"
 #include "work/sync_memory.h"
 #include "work/sync_run.h"
 
@@ -442,6 +443,32 @@ static size_t window_of(struct num n)
 	return !n.has || n.v <= 0 || n.v > SYNC_WINDOW_MAX ? SYNC_WINDOW_MAX : (size_t)n.v;
 }
 
+/* First Syncs of one collection again and again: slowed before anything is written. */
+static bool fuse_holds(struct sync_run *r)
+{
+	struct exchange *x = r->x;
+	struct fuse_ask ask = { x->dev->user, x->dev->id, S_NONE,
+				(uint32_t)settings_int(x->w->settings, "limits.fuse_resyncs") };
+	int64_t retry_ms = 0;
+
+	for (size_t i = 0; i < r->req.collections.n && x->rq->kind == REQUEST_HTTP; i++) {
+		enum fuse_state state;
+
+		if (!slice_eq(r->req.collections.v[i].sync_key, S("0")))
+			continue;
+		ask.what = r->req.collections.v[i].collection_id;
+		state = fuse_take(x->w->fuse, FUSE_RESYNCS, &ask, &retry_ms);
+		if (state == FUSE_WHOLE)
+			continue;
+		if (state == FUSE_BLOWS)
+			device_fused(x->dev, FUSE_RESYNCS, clock_wall(x->w->clock));
+		x->quiet = state == FUSE_BLOWN;
+		exchange_slow(x, retry_ms, "limits.fuse_resyncs");
+		return false;
+	}
+	return true;
+}
+
 static void run_sync(struct sync_run *r)
 {
 	struct exchange *x = r->x;
@@ -459,6 +486,8 @@ static void run_sync(struct sync_run *r)
 		fail_whole(x, (enum sync_status)status, limit);
 		return;
 	}
+	if (!fuse_holds(r))
+		return;
 	if (exchange_load_more(x, &e) < 0) {
 		reply_fail(x, &e);
 		return;

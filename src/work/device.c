@@ -12,7 +12,7 @@ enum tag {
 	T_POLICY_STATE = 10, T_POLICY_KEY, T_PENDING_KEY, T_POLICY_HASH, T_PENDING_HASH,
 	T_HAS_INFO = 20, T_MODEL, T_IMEI, T_FRIENDLY_NAME, T_OS, T_OS_LANGUAGE, T_PHONE_NUMBER,
 	T_USER_AGENT, T_OUTBOUND_SMS, T_MOBILE_OPERATOR,
-	T_WIPE = 40, T_WIPE_MS, T_ACCESS,
+	T_WIPE = 40, T_WIPE_MS, T_ACCESS, T_FUSE, T_FUSE_MS,
 	T_EPOCH = 50, T_HOLDER,
 	T_HAS_PING = 60, T_PING_HEARTBEAT, T_PING_FOLDER, T_SYNC,
 	T_HIER = 70, T_HIER_BEFORE, T_OP_SERIES, T_OP_COUNTER, T_OP_HASH, T_OP_ID,
@@ -62,6 +62,15 @@ void device_synced(struct device *d, int64_t wall_ms)
 		return;
 	d->last_sync_ms = wall_ms;
 	device_touch(d, DEVICE_LAST_SYNC);
+}
+
+void device_fused(struct device *d, enum device_fuse why, int64_t wall_ms)
+{
+	if (d->rev == 0)
+		return;
+	d->fuse = why;
+	d->fuse_ms = wall_ms;
+	device_touch(d, DEVICE_FUSE);
 }
 
 void device_reset(struct device *d)
@@ -154,6 +163,8 @@ struct slice device_encode(struct arena *a, const struct device *d)
 	record_int(&w, T_WIPE, d->wipe);
 	record_int(&w, T_WIPE_MS, (uint64_t)d->wipe_ms);
 	record_int(&w, T_ACCESS, d->access);
+	record_int(&w, T_FUSE, d->fuse);
+	record_int(&w, T_FUSE_MS, (uint64_t)d->fuse_ms);
 	record_int(&w, T_EPOCH, d->epoch);
 	record_int(&w, T_HOLDER, d->holder);
 	if (d->has_ping)
@@ -260,6 +271,8 @@ static bool get_number(struct device *d, const struct record_field *f)
 	case T_WIPE: d->wipe = (enum wipe_state)f->v; return true;
 	case T_WIPE_MS: d->wipe_ms = (int64_t)f->v; return true;
 	case T_ACCESS: d->access = (enum device_access)f->v; return true;
+	case T_FUSE: d->fuse = (enum device_fuse)f->v; return true;
+	case T_FUSE_MS: d->fuse_ms = (int64_t)f->v; return true;
 	case T_EPOCH: d->epoch = f->v; return true;
 	case T_HOLDER: d->holder = f->v; return true;
 	case T_HAS_PING: d->has_ping = f->v != 0; return true;
@@ -336,6 +349,10 @@ void device_merge(struct device *fresh, const struct device *mine, unsigned grou
 	}
 	if (groups & DEVICE_ACCESS)
 		fresh->access = mine->access;
+	if (groups & DEVICE_FUSE) {
+		fresh->fuse = mine->fuse;
+		fresh->fuse_ms = mine->fuse_ms;
+	}
 	if (groups & DEVICE_HOLDER) {
 		/* Both took it: the later commit has it, with an epoch above both. */
 		fresh->epoch = (fresh->epoch >= mine->epoch ? fresh->epoch + 1 : mine->epoch);
@@ -368,6 +385,13 @@ const char *device_access_name(enum device_access a)
 	static const char *const name[] = { "allowed", "quarantined", "blocked" };
 
 	return a <= ACCESS_BLOCKED ? name[a] : "unknown";
+}
+
+const char *device_fuse_name(enum device_fuse f)
+{
+	static const char *const name[] = { "", "requests", "resyncs" };
+
+	return f <= FUSE_RESYNCS ? name[f] : "unknown";
 }
 
 const char *policy_state_name(enum policy_state s)

@@ -37,6 +37,13 @@ enum policy_state {
 	POLICY_ASKED,   /* was told to provision once (loose mode), and has not yet */
 };
 
+/* Why the device was slowed last (fuse.h). */
+enum device_fuse {
+	FUSE_NEVER,
+	FUSE_REQUESTS, /* limits.fuse_requests */
+	FUSE_RESYNCS,  /* limits.fuse_resyncs */
+};
+
 /* Members that change together; device_touch names them. */
 enum device_group {
 	DEVICE_SEEN = 1 << 0,      /* last seen, type, agent, version */
@@ -49,7 +56,8 @@ enum device_group {
 	DEVICE_SYNC = 1 << 7,      /* the sync engine's own bytes */
 	DEVICE_HIERARCHY = 1 << 8, /* key, snapshots, last operation */
 	DEVICE_LAST_SYNC = 1 << 9,
-	DEVICE_ALL = 0x3ff,
+	DEVICE_FUSE = 1 << 10,
+	DEVICE_ALL = 0x7ff,
 };
 
 struct ping_memory {
@@ -92,6 +100,8 @@ struct device {
 	enum wipe_state wipe;
 	int64_t wipe_ms;       /* wall, of the last change */
 	enum device_access access;
+	enum device_fuse fuse; /* the mark for the admin; `zpushd admin allow` takes it away */
+	int64_t fuse_ms;       /* wall */
 
 	uint64_t epoch;        /* grows when another server takes the device's waiting request */
 	uint64_t holder;       /* instance that has it (struct work.instance) */
@@ -115,6 +125,8 @@ void device_touch(struct device *d, unsigned groups);
 void device_seen(struct device *d, struct slice type, struct slice agent, int version, int64_t wall_ms);
 /* A Sync brought something: coarse time for people. */
 void device_synced(struct device *d, int64_t wall_ms);
+/* It was slowed: the admin shall see it. Nothing of a device that has no record yet. */
+void device_fused(struct device *d, enum device_fuse why, int64_t wall_ms);
 /* A device that was wiped starts as a new one: keys, memory and snapshots go. */
 void device_reset(struct device *d);
 
@@ -127,6 +139,7 @@ void device_merge(struct device *fresh, const struct device *mine, unsigned grou
 
 const char *wipe_state_name(enum wipe_state s);
 const char *device_access_name(enum device_access a);
+const char *device_fuse_name(enum device_fuse f); /* "" for none */
 const char *policy_state_name(enum policy_state s);
 
 #endif

@@ -13,6 +13,7 @@
 #include "base/role.h"
 #include "work/auth.h"
 #include "work/crash.h"
+#include "work/fuse.h"
 #include "work/gate.h"
 #include "work/info.h"
 #include "work/pool.h"
@@ -305,6 +306,34 @@ static bool know_device(struct exchange *x)
 	return true;
 }
 
+/* A device that asks without end. One that is slowed just now goes on to be loaded, and
+ * gets its mark for the admin there; after that it costs no round trip. */
+static bool fuse_holds(struct exchange *x)
+{
+	struct request *r = x->rq;
+	struct fuse_ask ask = { r->user, r->query.device_id, S_NONE,
+				(uint32_t)settings_int(x->w->settings, "limits.fuse_requests") };
+	int64_t retry_ms = 0;
+	enum fuse_state state;
+
+	if (r->kind != REQUEST_HTTP)
+		return true;
+	state = fuse_take(x->w->fuse, FUSE_REQUESTS, &ask, &retry_ms);
+	x->fused_ms = state == FUSE_BLOWS ? retry_ms : 0;
+	if (state != FUSE_BLOWN)
+		return true;
+	x->quiet = true;
+	exchange_slow(x, retry_ms, "limits.fuse_requests");
+	return false;
+}
+
+void exchange_slow(struct exchange *x, int64_t retry_ms, const char *limit)
+{
+	reply_http(x, 503);
+	reply_header(x, "Retry-After", arena_printf(x->a, "%lld", (long long)(retry_ms + 999) / 1000));
+	err_set(&x->v->err, ERR_THROTTLED, "slowed by %s", limit);
+}
+
 static bool know_body(struct exchange *x)
 {
 	struct request *r = x->rq;
@@ -369,6 +398,11 @@ static void run(struct exchange *x)
 		device_seen(x->dev, r->query.device_type, r->user_agent, r->version, clock_wall(x->w->clock));
 	else
 		know_client(x);
+	if (x->fused_ms) {
+		device_fused(x->dev, FUSE_REQUESTS, clock_wall(x->w->clock));
+		exchange_slow(x, x->fused_ms, "limits.fuse_requests");
+		return;
+	}
 	if (!gate_pass(x) || superseded(x))
 		return;
 	crash_begin(x->w->ring, r->user, x->dev->id, x->wire->name, r->rid);
@@ -411,7 +445,7 @@ static void command(struct exchange *x)
 		r->query.device_type = r->parked->device_type;
 		r->version = r->parked->version;
 	}
-	if (!know_version(x) || !know_command(x) || !know_device(x) || !know_body(x) || !load(x))
+	if (!know_version(x) || !know_command(x) || !know_device(x) || !fuse_holds(x) || !know_body(x) || !load(x))
 		return;
 	run(x);
 	if (!x->answered)
@@ -492,6 +526,8 @@ static void log_request(struct exchange *x)
 	enum log_level level = v->err.code == ERR_NONE || v->err.code == ERR_AUTH ? LOG_INFO : LOG_WARN;
 
 	if (r->kind == REQUEST_CHECK && v->kind == VERDICT_PARK)
+		level = LOG_DEBUG;
+	if (x->quiet)
 		level = LOG_DEBUG;
 	const struct log_field f[] = {
 		L_Z("cmd", cmd), L_S("user", r->user), L_S("dev", r->query.device_id), L_I("rid", r->rid),

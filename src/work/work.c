@@ -15,6 +15,7 @@
 #include "work/auth.h"
 #include "work/crash.h"
 #include "work/datadir.h"
+#include "work/fuse.h"
 #include "work/policy.h"
 #include "work/pool.h"
 
@@ -27,6 +28,7 @@ struct work_core {
 	struct backend *mail, *send;
 	struct pool *pool;
 	struct auth *auth;
+	struct fuse *fuse;
 	struct crash_ring *ring;
 	uint64_t instance;
 	char *crash_point;
@@ -45,6 +47,7 @@ static void core_free(struct work_core **cp)
 	if (c->mail)
 		c->mail->ops->close(&c->mail);
 	auth_free(&c->auth);
+	fuse_free(&c->fuse);
 	store_close(&c->store);
 	crash_close(&c->ring);
 	settings_unref(&c->settings);
@@ -130,6 +133,7 @@ static int fill(struct work **w_r, struct work_core *c, struct settings *set, st
 	w->send = c->send;
 	w->pool = c->pool;
 	w->auth = c->auth;
+	w->fuse = c->fuse;
 	w->ring = c->ring;
 	w->instance = c->instance;
 	w->crash_point = c->crash_point ? die_at : NULL;
@@ -148,6 +152,7 @@ int work_new(struct work **w_r, struct settings *set, const struct clock *clk, c
 	c->rnd = *rnd;
 	c->settings = settings_ref(set);
 	c->instance = rnd_u64(rnd) | 1; /* 0 in a record: nobody's */
+	fuse_new(&c->fuse, &c->clock);
 	c->crash_point = getenv("ZPUSH_CRASH_POINT");
 	if (core_open(c, e) < 0 || fill(w_r, c, set, e) < 0) {
 		core_free(&c);

@@ -21,6 +21,7 @@
 struct pool;        /* pool.h: sessions on backends, checked out and returned */
 struct auth;        /* auth.h: remembered verdicts, throttle */
 struct policies;    /* policy.h */
+struct fuse;        /* fuse.h: devices that ask without end; may be NULL */
 struct crash_ring;  /* crash.h: what is in hand, survives the process; may be NULL */
 
 /* Named crash points: tests and the simulation end the process or the run there.
@@ -40,6 +41,7 @@ struct work {
 	struct auth *auth;
 	struct policies *policies;
 	struct clients *clients;     /* clients.h */
+	struct fuse *fuse;
 	struct crash_ring *ring;
 	uint64_t instance;           /* this process, random */
 	crash_point_fn *crash_point; /* NULL: none armed */
@@ -71,6 +73,8 @@ struct exchange {
 	struct be_cred cred;
 	bool claimed;                  /* this exchange holds the device's claim */
 	bool answered;                 /* a verdict stands */
+	bool quiet;                    /* slowed again: its one log line was written */
+	int64_t fused_ms;              /* slowed just now, for so long: marked once the device is loaded */
 
 	/* exchange.c's and records.c's own */
 	struct wanted *wanted;
@@ -115,6 +119,8 @@ enum be_result exchange_result(struct exchange *x, enum be_role role, enum be_re
  * loads anew, so that what the phone is just doing itself does not count. False: it
  * is answered. Everything read from records before is void. */
 bool exchange_look_again(struct exchange *x);
+/* 503: the device asks too often; nothing is lost, it comes back. */
+void exchange_slow(struct exchange *x, int64_t retry_ms, const char *limit);
 /* Between a backend write and its commit. */
 void exchange_crash_point(struct exchange *x, const char *name);
 /* This server now has the device's waiting request: raises the epoch when another had

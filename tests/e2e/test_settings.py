@@ -1,7 +1,9 @@
 """Settings whose work shows only from outside: rules per client family, the
 growth fuse, limits of connections, packed replies, the container's demand."""
+import json
 import os
 import signal
+import subprocess
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
@@ -24,6 +26,13 @@ truncation = "1K"
 class Ruled(LocalWorld):
     def __init__(self):
         super().__init__(toml=RULES)
+
+
+def admin(w, *words):
+    run = subprocess.run([w.zpushd.binary, "-c", w.zpushd.config, "admin", *words], env=w.zpushd.env, capture_output=True,
+                         text=True, timeout=20)
+    equal(run.returncode, 0, run.stderr)
+    return run.stdout
 
 
 @case
@@ -52,6 +61,29 @@ def a_client_rule_is_heeded_and_reloaded():
     poll(lambda: w.zpushd.log_lines("reload"), 10)
     reply = phone.sync_folder(inbox, window=100)
     equal(len(reply.all("Collections/Collection/Commands/Add")), 2, "the window after SIGHUP")
+
+
+class Fused(LocalWorld):
+    def __init__(self):
+        super().__init__({"limits.fuse_requests": 12})
+
+
+@case
+def a_hot_loop_is_slowed_and_marked():
+    w = shared(Fused)
+    phone = w.phone("alice")
+    for _ in range(20):
+        reply = phone.folder_sync()
+        if reply.status == 503:
+            break
+    equal(reply.status, 503)
+    check(0 < int(reply.headers["Retry-After"]) <= 60, reply.headers["Retry-After"])
+    for _ in range(5):
+        equal(phone.folder_sync().status, 503)
+    equal(len(w.zpushd.log_lines("event=device_slowed", phone.device_id)), 1)
+    equal(w.phone("bob").folder_sync().status, 200)
+    seen = json.loads(admin(w, "devices", "--json"))
+    equal([d["slowed"] for d in seen if d["device"] == phone.device_id], ["requests"])
 
 
 if __name__ == "__main__":

@@ -91,6 +91,7 @@ static void rig_work(struct rig *r, struct work *w, uint64_t instance)
 			    .mail = r->mail, .send = r->mail, .instance = instance,
 			    .crash_point = rig_crash_point, .crash_self = r };
 	w->auth = rig_auth(r, r->set);
+	fuse_new(&w->fuse, &r->clock);
 	if (pool_new(&w->pool, r->set, &r->clock, &r->rnd, &e) < 0 || policies_new(&w->policies, r->set, &e) < 0 ||
 	    clients_new(&w->clients, r->set, &e) < 0)
 		test_fail(__FILE__, __LINE__, "%s", e.text);
@@ -125,6 +126,7 @@ static void rig_work_down(struct work *w)
 {
 	pool_free(&w->pool);
 	auth_free(&w->auth);
+	fuse_free(&w->fuse);
 	policies_free(&w->policies);
 	clients_free(&w->clients);
 }

@@ -8,6 +8,7 @@
 #include "base/settings_table.h"
 #include "../harness.h"
 #include "work/auth.h"
+#include "work/fuse.h"
 #include "work/policy.h"
 #include "work/pool.h"
 #include "work/store_fail.h"
