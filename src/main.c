@@ -28,7 +28,7 @@
 #define ZPUSHD_VERSION "0.1.0"
 #endif
 
-enum { OLD_WORKS = 64 };
+enum { OLD_WORKS = 1024 };
 
 struct daemon {
 	struct config_options options;
@@ -208,6 +208,19 @@ static void reload_certificate(struct daemon *d, struct loop *l)
 	free(key);
 }
 
+/* What earlier reloads replaced may be held by a job; when none is out it can go. */
+static void free_old_works(struct daemon *d, struct loop *l)
+{
+	struct jobs_stats js;
+	unsigned out = 0;
+
+	jobs_stats(loop_jobs(l), &js);
+	for (int c = 0; c < JOB_CLASSES; c++)
+		out += js.queued[c] + js.running[c];
+	while (out == 0 && d->n_old)
+		work_free(&d->old[--d->n_old]);
+}
+
 static void on_reload(void *arg, struct loop *l)
 {
 	struct daemon *d = arg;
@@ -216,8 +229,9 @@ static void on_reload(void *arg, struct loop *l)
 	struct loop_config cfg;
 	struct err e = { 0 };
 
+	free_old_works(d, l);
 	if (d->n_old == OLD_WORKS) {
-		LOG_W("reload_refused", L_Z("do", "the configuration was reloaded 64 times; restart"));
+		LOG_W("reload_refused", L_Z("do", "too many reloads under load; restart, or reload at a calmer time"));
 		return;
 	}
 	if (config_reload(&fresh, d->settings, &d->options, log_report, NULL, &e) < 0 ||
