@@ -429,6 +429,14 @@ void settings_each(const struct settings *s, const char *prefix,
 	}
 }
 
+bool settings_names_user(const struct settings *s, struct slice user)
+{
+	for (size_t i = 0; i < s->n_users; i++)
+		if (slice_eq(s->users[i].user, user))
+			return true;
+	return false;
+}
+
 bool settings_user_str(const struct settings *s, struct slice user, const char *key, struct slice *v_r)
 {
 	const struct setting *row = policy_row(slice_str(key));

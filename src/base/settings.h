@@ -33,6 +33,8 @@ void settings_each(const struct settings *s, const char *prefix,
 		   void (*fn)(void *arg, struct slice rest, struct slice value), void *arg);
 /* policy.users."user".KEY when given, else policy.KEY; false when neither is. */
 bool settings_user_str(const struct settings *s, struct slice user, const char *key, struct slice *v_r);
+/* Is anything said of this user alone? */
+bool settings_names_user(const struct settings *s, struct slice user);
 /* Did anyone say it, in file, environment or --set? (else its default stands) */
 bool settings_given(const struct settings *s, const char *key);
 

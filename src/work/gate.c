@@ -153,15 +153,13 @@ static bool policy(struct exchange *x)
 {
 	enum policy_mode mode = policies_mode(x->w->policies, x->dev->user);
 	struct device *d = x->dev;
-	uint64_t hash;
 
 	if (mode == POLICY_OFF || x->rq->kind == REQUEST_CHECK)
 		return true;
 	if (x->rq->has_policy_key && x->rq->policy_key != 0) {
 		if (x->rq->policy_key != d->policy_key)
 			return provision_first(x, 144);
-		policies_for(x->w->policies, x->a, d->user, &hash);
-		return hash == d->policy_hash ? true : provision_first(x, 143);
+		return policies_hash(x->w->policies, x->a, d->user) == d->policy_hash ? true : provision_first(x, 143);
 	}
 	/* A phone's Ping comes without a key (MS-ASPROV R757); what it is told is not data. */
 	if ((x->handler->flags & CMD_NO_KEY) && d->policy_key)

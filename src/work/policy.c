@@ -11,6 +11,8 @@
 
 struct policies {
 	struct settings *set;
+	uint64_t hash;   /* of everybody without settings of his own: asked at every request */
+	bool configured;
 };
 
 static const struct row {
@@ -80,18 +82,33 @@ static int fill(const struct settings *set, struct arena *a, struct slice user, 
 	return rc;
 }
 
+static bool configured(const struct settings *set, struct slice user)
+{
+	struct slice v;
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++)
+		if (settings_user_str(set, user, wbxml_tag_name(rows[i].tag), &v) && v.len)
+			return true;
+	return (settings_user_str(set, user, "UnapprovedInROMApplicationList", &v) && v.len) ||
+	       (settings_user_str(set, user, "ApprovedApplicationList", &v) && v.len);
+}
+
 int policies_new(struct policies **p_r, struct settings *set, struct err *e)
 {
 	struct arena *a = arena_new();
 	struct policy everyone = { 0 };
+	struct policies *p;
 	int rc = fill(set, a, S_NONE, &everyone, e);
 
+	if (rc == 0) {
+		p = mem_alloc(sizeof(*p));
+		p->set = settings_ref(set);
+		p->configured = configured(set, S_NONE);
+		policies_for(p, a, S_NONE, &p->hash);
+		*p_r = p;
+	}
 	arena_free(&a);
-	if (rc < 0)
-		return -1;
-	*p_r = mem_alloc(sizeof(**p_r));
-	(*p_r)->set = settings_ref(set);
-	return 0;
+	return rc;
 }
 
 void policies_free(struct policies **pp)
@@ -109,7 +126,7 @@ enum policy_mode policies_mode(const struct policies *p, struct slice user)
 {
 	struct slice v;
 
-	if (!settings_user_str(p->set, user, "require", &v))
+	if (!settings_names_user(p->set, user) || !settings_user_str(p->set, user, "require", &v))
 		v = settings_str(p->set, "policy.require");
 	if (slice_eq(v, S("off")))
 		return POLICY_OFF;
@@ -118,13 +135,16 @@ enum policy_mode policies_mode(const struct policies *p, struct slice user)
 
 bool policies_configured(const struct policies *p, struct slice user)
 {
-	struct slice v;
+	return settings_names_user(p->set, user) ? configured(p->set, user) : p->configured;
+}
 
-	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++)
-		if (settings_user_str(p->set, user, wbxml_tag_name(rows[i].tag), &v) && v.len)
-			return true;
-	return (settings_user_str(p->set, user, "UnapprovedInROMApplicationList", &v) && v.len) ||
-	       (settings_user_str(p->set, user, "ApprovedApplicationList", &v) && v.len);
+uint64_t policies_hash(const struct policies *p, struct arena *a, struct slice user)
+{
+	uint64_t hash = p->hash;
+
+	if (settings_names_user(p->set, user))
+		policies_for(p, a, user, &hash);
+	return hash;
 }
 
 static uint64_t hash_of(struct arena *a, const struct policy *p)
