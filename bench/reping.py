@@ -19,7 +19,7 @@ from env import Redis  # noqa: E402
 
 
 def settings_for(store):
-    return {"store.url": store, "push.sources": ["hook"], "server.workers": 8}
+    return {"store.url": store, "push.sources": ["hook"], "server.workers": 8, "limits.fuse_requests": 1000000}
 
 
 def measure(o, store, tls, name):

@@ -311,7 +311,6 @@ void imap_logout(struct session **sp)
 		imap_end(s);
 		wire_flush(&s->w); /* its answer is not waited for */
 	}
-	metric_add(M_backend_round_trips_total, (int64_t)stream_round_trips(s->w.s));
 	wire_deinit(&s->w);
 	select_forget(s);
 	arena_free(&s->mem);

@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/metrics.h"
+
 void wire_init(struct wire *w, struct stream *s)
 {
 	memset(w, 0, offsetof(struct wire, in));
@@ -35,11 +37,13 @@ int wire_fail(struct wire *w, enum err_code code, const char *why)
 
 static bool fill(struct wire *w)
 {
+	uint64_t trips = stream_round_trips(w->s);
 	ssize_t n;
 
 	if (w->failed)
 		return false;
 	n = stream_read(w->s, w->in, sizeof(w->in), &w->err);
+	metric_add(M_backend_round_trips_total, (int64_t)(stream_round_trips(w->s) - trips));
 	if (n > 0) {
 		w->at = 0;
 		w->end = (size_t)n;
