@@ -4,7 +4,7 @@
 #include "work/colstate.h"
 
 enum { FORMAT = 1, ITEMS_MAX = 5000000, ADDS_MAX = 1000, REBASE_SLACK = 1024 };
-enum { FLAG_FIRST_RUN = 1, FLAG_PEND_RESET = 2 };
+enum { FLAG_FIRST_RUN = 1, FLAG_PEND_RESET = 2, FLAG_SENT_NEWEST = 4 };
 
 struct snapshot *colops_set(struct colops *o, enum colop k)
 {
@@ -107,8 +107,8 @@ struct snapshot colstate_known_all(const struct colstate *st)
 {
 	struct snapshot all = st->have;
 
-	/* A merge that has something to do makes a new array; the copy of the
-	 * header keeps st->have as it is. */
+	if (colops_count(&st->own) || colops_count(&st->sent))
+		all = snapshot_copy(&st->have); /* fold works in place */
 	fold(&all, &st->own);
 	fold(&all, &st->sent);
 	return all;
@@ -122,6 +122,7 @@ void colstate_confirm(struct colstate *st)
 	colops_init(&st->sent, st->a);
 	st->adds = NULL;
 	st->n_adds = st->cap_adds = 0;
+	st->sent_newest = false;
 	st->counter++;
 	st->touched = true;
 }
@@ -203,7 +204,8 @@ static void pack_head(const struct colstate *st, struct packer *k)
 {
 	pack_uint(k, st->series);
 	pack_uint(k, st->counter);
-	pack_u8(k, (uint8_t)((st->first_run ? FLAG_FIRST_RUN : 0) | (st->pend_reset ? FLAG_PEND_RESET : 0)));
+	pack_u8(k, (uint8_t)((st->first_run ? FLAG_FIRST_RUN : 0) | (st->pend_reset ? FLAG_PEND_RESET : 0) |
+			     (st->sent_newest ? FLAG_SENT_NEWEST : 0)));
 	pack_slice(k, st->token);
 	pack_uint(k, st->identity);
 	pack_uint(k, st->gen);
@@ -227,6 +229,7 @@ static void unpack_head(struct colstate *st, struct unpacker *u)
 	flags = unpack_u8(u);
 	st->first_run = flags & FLAG_FIRST_RUN;
 	st->pend_reset = flags & FLAG_PEND_RESET;
+	st->sent_newest = flags & FLAG_SENT_NEWEST;
 	st->token = unpack_slice(u);
 	st->identity = unpack_uint(u);
 	st->gen = unpack_uint(u);

@@ -56,6 +56,7 @@ struct colstate {
 	uint64_t identity, gen;
 	int64_t since_ms;     /* window of that listing */
 	bool first_run;       /* the first listing is not told whole yet: newest first */
+	bool sent_newest;     /* the items of `sent` were told newest first */
 	struct slice options; /* what the phone asked for, packed (sync_options.h) */
 	/* What this exchange adds; becomes the frame. */
 	struct colops new_pend;

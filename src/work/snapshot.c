@@ -53,28 +53,61 @@ bool snapshot_unset(struct snapshot *s, uint64_t num)
 	return true;
 }
 
+/* From the back, so that nothing is overwritten before it is read. */
+static void merge_add(struct snapshot *s, const struct snapshot *add)
+{
+	size_t i = s->n, k = add->n, o = s->n + add->n, most = o;
+
+	if (o > s->cap) {
+		struct snap_item *bigger = arena_alloc(s->a, (o + o / 8) * sizeof(*bigger));
+
+		if (s->n)
+			memcpy(bigger, s->v, s->n * sizeof(*bigger));
+		s->v = bigger;
+		s->cap = o + o / 8;
+	}
+	while (k) {
+		if (i && s->v[i - 1].num > add->v[k - 1].num) {
+			s->v[--o] = s->v[--i];
+			continue;
+		}
+		if (i && s->v[i - 1].num == add->v[k - 1].num)
+			i--;
+		s->v[--o] = add->v[--k];
+	}
+	/* 0..i stand where they were; what was in both leaves a gap. */
+	memmove(s->v + i, s->v + o, (most - o) * sizeof(*s->v));
+	s->n = i + most - o;
+}
+
+static void merge_drop(struct snapshot *s, const struct snapshot *drop)
+{
+	size_t d = 0, i = snapshot_lower(s, drop->v[0].num), o = i;
+
+	for (; i < s->n; i++) {
+		while (d < drop->n && drop->v[d].num < s->v[i].num)
+			d++;
+		if (!(d < drop->n && drop->v[d].num == s->v[i].num))
+			s->v[o++] = s->v[i];
+	}
+	s->n = o;
+}
+
 void snapshot_merge(struct snapshot *s, const struct snapshot *add, const struct snapshot *drop)
 {
-	struct snapshot out = snapshot_new(s->a);
-	size_t i = 0, k = 0, d = 0;
+	if (add && add->n)
+		merge_add(s, add);
+	if (drop && drop->n)
+		merge_drop(s, drop);
+}
 
-	if ((!add || add->n == 0) && (!drop || drop->n == 0))
-		return;
-	out.cap = s->n + (add ? add->n : 0) + 1;
-	out.v = arena_alloc(s->a, out.cap * sizeof(*out.v));
-	while (i < s->n || (add && k < add->n)) {
-		bool from_add = add && k < add->n && (i == s->n || add->v[k].num <= s->v[i].num);
-		struct snap_item it = from_add ? add->v[k] : s->v[i];
+struct snapshot snapshot_copy(const struct snapshot *s)
+{
+	struct snapshot out = *s;
 
-		if (i < s->n && s->v[i].num == it.num)
-			i++;
-		k += from_add;
-		while (drop && d < drop->n && drop->v[d].num < it.num)
-			d++;
-		if (!(drop && d < drop->n && drop->v[d].num == it.num))
-			out.v[out.n++] = it;
-	}
-	*s = out;
+	out.v = s->n ? arena_dup(s->a, s->v, s->n * sizeof(*s->v)) : NULL;
+	out.cap = s->n;
+	return out;
 }
 
 /* --- distinct revisions, most used first ---------------------------------- */

@@ -33,8 +33,10 @@ size_t snapshot_lower(const struct snapshot *s, uint64_t num);
 /* Adds or replaces. O(1) in ascending order. */
 void snapshot_set(struct snapshot *s, uint64_t num, uint32_t rev);
 bool snapshot_unset(struct snapshot *s, uint64_t num);
-/* Many at once, linear: everything of `add` set, everything of `drop` unset. */
+/* Many at once, linear and in place: everything of `add` set, everything of `drop`
+ * unset (drop wins). A record is some hundred of these over one large set. */
 void snapshot_merge(struct snapshot *s, const struct snapshot *add, const struct snapshot *drop);
+struct snapshot snapshot_copy(const struct snapshot *s);
 
 void snapshot_pack(const struct snapshot *s, struct packer *k);
 /* Sets u->bad on damage, also when it names more than `max` items. */

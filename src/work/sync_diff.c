@@ -84,14 +84,15 @@ static void apply_gone_range(struct colstate *st, const struct snapshot *known, 
 
 static void apply_delta(struct diff *d)
 {
-	struct snapshot known = colstate_known_all(d->st);
+	struct snapshot known = d->gone_from.n ? colstate_known_all(d->st) : snapshot_new(d->k->a);
 
 	for (size_t i = 0; i < d->gone_from.n; i++)
 		apply_gone_range(d->st, &known, d->gone_from.v[i].num, d->gone_to.v[i].num);
 	for (size_t i = 0; i < d->listed.n; i++)
 		compare(d, d->listed.v[i].num, d->listed.v[i].rev, true);
 	for (size_t i = 0; i < d->outside.n; i++)
-		compare(d, d->outside.v[i].num, d->outside.v[i].rev, false);
+		if (!snapshot_find(&d->st->pend.soft, d->outside.v[i].num)) /* it leaves the phone, changed or not */
+			compare(d, d->outside.v[i].num, d->outside.v[i].rev, false);
 }
 
 /* Flag details are not the backend's: no listing tells that another phone changed

@@ -71,10 +71,15 @@ static size_t collect_changes(struct sync_coll *c, struct change_todo *out, size
 	const struct snapshot *s = &c->st.pend.change;
 	size_t n = 0;
 
-	for (size_t i = 0; i < s->n && n < max; i++) {
+	for (size_t i = 0; i < s->n && n < max;) {
 		out[n] = (struct change_todo){ .num = s->v[i].num, .to = s->v[i].rev };
-		if (colstate_known(&c->st, s->v[i].num, &out[n].from))
+		if (colstate_known(&c->st, out[n].num, &out[n].from)) {
 			n++;
+			i++;
+		} else {
+			/* Not there to be changed: left waiting, it would mean MoreAvailable for ever. */
+			colstate_pend(&c->st, COLOP_DROP, out[n].num, 0);
+		}
 	}
 	return n;
 }
@@ -223,6 +228,7 @@ static enum be_result serve_adds(struct sync_run *r, struct sync_coll *c, struct
 				continue;
 			}
 			tell_add(r, c, &m.v[i]);
+			c->st.sent_newest = c->st.first_run;
 			colstate_sent(&c->st, COLOP_ADD, m.v[i].num, m.v[i].rev);
 		}
 	}
@@ -260,9 +266,15 @@ static void tell_add_again(struct sync_run *r, struct sync_coll *c, const struct
 	colstate_pend(&c->st, COLOP_CHANGE, m->num, m->rev);
 }
 
+/* In the order of the first answer. */
+static const struct snap_item *nth_sent(const struct sync_coll *c, const struct snapshot *s, size_t i)
+{
+	return &s->v[c->st.sent_newest ? s->n - 1 - i : i];
+}
+
 static enum be_result redo_adds(struct sync_run *r, struct sync_coll *c, struct err *e)
 {
-	const struct snapshot all = c->st.sent.add, *s = &all; /* revisions are replaced on the way */
+	const struct snapshot all = snapshot_copy(&c->st.sent.add), *s = &all; /* revisions are replaced on the way */
 
 	for (size_t at = 0; at < s->n;) {
 		uint64_t nums[BATCH];
@@ -270,10 +282,8 @@ static enum be_result redo_adds(struct sync_run *r, struct sync_coll *c, struct 
 		enum be_result rc;
 		size_t n = 0;
 
-		while (n < BATCH && at + n < s->n) {
-			nums[n] = s->v[at + n].num;
-			n++;
-		}
+		for (; n < BATCH && at + n < s->n; n++)
+			nums[n] = nth_sent(c, s, at + n)->num;
 		/* All of it must go: the state says that it was sent. */
 		if (r->bytes_left == 0)
 			r->bytes_left = 1;
@@ -282,7 +292,7 @@ static enum be_result redo_adds(struct sync_run *r, struct sync_coll *c, struct 
 			return rc;
 		for (size_t i = 0; i < m.n; i++)
 			if (!m.v[i].missing)
-				tell_add_again(r, c, &m.v[i], s->v[at + i].rev);
+				tell_add_again(r, c, &m.v[i], nth_sent(c, s, at + i)->rev);
 		at += m.n;
 	}
 	return BE_OK;
@@ -319,8 +329,13 @@ enum be_result sync_serve(struct sync_run *r, struct sync_coll *c, struct err *e
 		rc = serve_redo(r, c, e);
 	} else {
 		c->more = colops_count(&c->st.pend) != 0;
-		if (!c->more || !room(r, c))
+		if (!c->more) {
+			c->st.touched = c->st.touched || c->st.first_run;
+			c->st.first_run = false; /* an empty folder is told whole as well */
 			return BE_OK;
+		}
+		/* Time or room is used up before the first item: an answer without items and
+		 * with MoreAvailable; silence would read as "nothing new". */
 		sync_confirm(c);
 		serve_gone(r, c, COLOP_GONE, AIRSYNC_DELETE);
 		serve_gone(r, c, COLOP_SOFT, AIRSYNC_SOFT_DELETE);
