@@ -24,6 +24,7 @@ struct one {
 	struct folder *src, *dst;
 	uint64_t num;
 	bool todo;
+	bool noted; /* in m->notes: may be moved once those are committed */
 };
 
 struct moving {
@@ -77,7 +78,8 @@ static void read_notes(struct moving *m)
 static void put_notes(struct moving *m)
 {
 	struct record_writer w, one;
-	size_t from = m->notes.n > REMEMBERED_MAX ? m->notes.n - REMEMBERED_MAX : 0;
+	size_t most = m->n > REMEMBERED_MAX ? m->n : REMEMBERED_MAX; /* this request's all of them */
+	size_t from = m->notes.n > most ? m->notes.n - most : 0;
 
 	record_begin(&w, m->x->a, FORMAT);
 	for (size_t i = from; i < m->notes.n; i++) {
@@ -119,7 +121,7 @@ static enum move_status judge(struct moving *m, struct one *o, bool *temp, struc
 	*temp = !o->dst && e->code != ERR_NOT_FOUND;
 	if (!o->dst || !o->dst->selectable)
 		return MOVE_BAD_TARGET;
-	return o->dst == o->src ? MOVE_SAME : MOVE_OK;
+	return slice_eq(o->dst->id, o->src->id) ? MOVE_SAME : MOVE_OK;
 }
 
 static bool read_moves(struct moving *m, const struct moveitems_request *req, struct moveitems_reply *reply, struct err *e)
@@ -147,10 +149,11 @@ static bool read_moves(struct moving *m, const struct moveitems_request *req, st
 
 /* --- one run: all mails of one pair of folders ------------------------------------------- */
 
+/* By id: a look for an unknown folder may have made the map anew. */
 static struct sync_view *view_of(struct moving *m, struct folder *f)
 {
 	for (size_t i = 0; i < m->n_views; i++)
-		if (m->views[i].folder == f)
+		if (slice_eq(m->views[i].folder->id, f->id))
 			return &m->views[i];
 	sync_view_open(m->x, f, &m->views[m->n_views]);
 	return &m->views[m->n_views++];
@@ -161,7 +164,8 @@ static size_t collect(struct moving *m, const struct one *first, struct one **ru
 	size_t n = 0;
 
 	for (size_t i = 0; i < m->n; i++)
-		if (m->v[i].todo && m->v[i].src == first->src && m->v[i].dst == first->dst)
+		if (m->v[i].todo && m->v[i].noted == first->noted && slice_eq(m->v[i].src->id, first->src->id) &&
+		    slice_eq(m->v[i].dst->id, first->dst->id))
 			run[n++] = &m->v[i];
 	return n;
 }
@@ -217,6 +221,8 @@ static enum be_result recall(struct moving *m, struct one *o, struct err *e)
 	n = &m->notes.v[at];
 	if (n->num == 0 && n->message_id.len)
 		rc = exchange_result(m->x, BE_MAIL, m->s->ops->find_message_id(m->s, o->dst->path, n->message_id, &n->num, e));
+	if (rc == BE_PERM && e->code != ERR_AUTH)
+		return BE_OK; /* the target is gone as well */
 	if (rc == BE_OK && n->num) {
 		o->out->status = NUM(MOVE_OK);
 		moved_one(m, o, n->num);
@@ -233,28 +239,31 @@ static void note_head(struct moving *m, struct one *o, const struct be_head *h)
 	*n = (struct moved){ .src_id = o->ask->src_id, .dst_folder = o->dst->id, .message_id = headers.message_id };
 }
 
-/* Heads of the run: who is still there, and under which Message-ID. Leaves in
- * run only those to move. */
-static enum be_result prepare(struct moving *m, struct one **run, size_t *n, struct err *e)
+/* Heads of the run: who is still there, and under which Message-ID. The others
+ * are answered. */
+static enum be_result prepare(struct moving *m, struct one **run, size_t n, struct err *e)
 {
-	struct be_head *heads = arena_alloc(m->x->a, (*n + 1) * sizeof(*heads));
-	uint64_t *nums = arena_alloc(m->x->a, (*n + 1) * sizeof(*nums));
-	size_t n_heads = 0, h = 0, kept = 0;
+	struct be_head *heads = arena_alloc(m->x->a, (n + 1) * sizeof(*heads));
+	uint64_t *nums = arena_alloc(m->x->a, (n + 1) * sizeof(*nums));
+	size_t n_heads = 0, h = 0;
 	enum be_result rc;
 
-	for (size_t i = 0; i < *n; i++)
+	for (size_t i = 0; i < n; i++)
 		nums[i] = run[i]->num;
 	rc = exchange_result(m->x, BE_MAIL,
-			     m->s->ops->heads(m->s, run[0]->src->path, nums, *n, m->x->a, heads, &n_heads, e));
-	for (size_t i = 0; i < *n && rc == BE_OK; i++) {
+			     m->s->ops->heads(m->s, run[0]->src->path, nums, n, m->x->a, heads, &n_heads, e));
+	if (rc == BE_PERM && e->code == ERR_NOT_FOUND) {
+		n_heads = 0; /* the folder itself is gone: nothing is there any more */
+		rc = BE_OK;
+	}
+	for (size_t i = 0; i < n && rc == BE_OK; i++) {
 		if (h < n_heads && heads[h].item.num == run[i]->num) {
 			note_head(m, run[i], &heads[h++]);
-			run[kept++] = run[i];
+			run[i]->noted = true;
 		} else {
 			rc = recall(m, run[i], e);
 		}
 	}
-	*n = kept;
 	return rc;
 }
 
@@ -278,25 +287,17 @@ static enum be_result move_run(struct moving *m, struct one **run, size_t n, str
 	return rc;
 }
 
-static enum be_result move_all(struct moving *m, struct err *e)
+/* Each pair of folders whose mails are at that stage. */
+static enum be_result each_run(struct moving *m, bool noted,
+			       enum be_result (*act)(struct moving *m, struct one **run, size_t n, struct err *e),
+			       struct err *e)
 {
 	struct one **run = arena_alloc(m->x->a, (m->n + 1) * sizeof(*run));
 	enum be_result rc = BE_OK;
 
-	for (size_t i = 0; i < m->n && rc == BE_OK; i++) {
-		size_t n;
-
-		if (!m->v[i].todo)
-			continue;
-		n = collect(m, &m->v[i], run);
-		rc = prepare(m, run, &n, e);
-		if (rc != BE_OK || n == 0)
-			continue;
-		put_notes(m);
-		if (exchange_commit(m->x, 0, e) < 0)
-			return BE_TEMP;
-		rc = move_run(m, run, n, e);
-	}
+	for (size_t i = 0; i < m->n && rc == BE_OK; i++)
+		if (m->v[i].todo && m->v[i].noted == noted)
+			rc = act(m, run, collect(m, &m->v[i], run), e);
 	return rc;
 }
 
@@ -313,6 +314,20 @@ static bool well_formed(const struct moveitems_request *req, const struct decode
 			return false;
 	}
 	return true;
+}
+
+/* One commit of notes for all, then the moves. */
+static enum be_result move_all(struct moving *m, struct err *e)
+{
+	size_t before = m->notes.n;
+	enum be_result rc = each_run(m, false, prepare, e);
+
+	if (rc != BE_OK || m->notes.n == before)
+		return rc;
+	put_notes(m);
+	if (exchange_commit(m->x, 0, e) < 0)
+		return BE_TEMP;
+	return each_run(m, true, move_run, e);
 }
 
 void cmd_moveitems(struct exchange *x)
