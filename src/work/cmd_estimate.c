@@ -9,7 +9,7 @@ void want_estimate(struct exchange *x)
 {
 	const struct estimate_request *req = x->rq->decoded;
 
-	for (size_t i = 0; x->rq->body_kind == BODY_DECODED && req && i < req->collections.n; i++)
+	for (size_t i = 0; x->rq->body_kind == BODY_DECODED && req && i < req->collections.n && i < COLLECTIONS_MAX; i++)
 		sync_view_want(x, req->collections.v[i].collection_id);
 }
 

@@ -17,6 +17,8 @@ void want_ping(struct exchange *x)
 
 	if (x->rq->kind == REQUEST_CHECK || x->rq->body_kind != BODY_DECODED || !req)
 		return;
+	if (req->folders.n > (uint64_t)settings_int(x->w->settings, "limits.ping_folders"))
+		return; /* status 6: nothing is looked at */
 	for (size_t i = 0; i < req->folders.n; i++)
 		sync_view_want(x, req->folders.v[i].id);
 }
