@@ -117,6 +117,7 @@ static void record_done(struct sending *s)
 /* 0, or the status. *temp: could not be told now. */
 static int load_original(struct sending *s, struct session *mail, enum be_result *rc, struct err *e)
 {
+	uint64_t limit = settings_bytes(s->x->w->settings, "limits.mail_bytes");
 	struct be_part part = { .part = S("") };
 	struct slice folder_id;
 
@@ -134,12 +135,14 @@ static int load_original(struct sending *s, struct session *mail, enum be_result
 	s->original = blob_new(0);
 	part.num = s->num;
 	part.out = s->original;
-	part.max = settings_bytes(s->x->w->settings, "limits.mail_bytes");
+	part.max = limit + 1;
 	*rc = exchange_result(s->x, BE_MAIL, mail->ops->parts(mail, s->folder->path, &part, 1, e));
 	if (*rc == BE_PERM && e->code == ERR_NOT_FOUND) {
 		*rc = BE_OK;
 		return ST_NO_ITEM;
 	}
+	if (*rc == BE_OK && part.result == BE_OK && blob_size(s->original) > limit)
+		return ST_TOO_LARGE; /* never a part of it in its place */
 	return part.result == BE_OK ? 0 : ST_NO_ITEM;
 }
 
@@ -162,6 +165,9 @@ static void mark_original(struct sending *s, struct session *mail)
 	x->verb_ms = clock_wall(s->x->w->clock);
 	s->view.extras.touched = true;
 	sync_view_save(s->x, &s->view);
+	/* The mail is on its way: another phone that wrote a flag meanwhile must not make
+	 * this one send again. */
+	exchange_put_loose(s->x, s->view.extra_key);
 }
 
 /* --- making and sending ------------------------------------------------------------------ */
@@ -212,24 +218,97 @@ static enum be_result submit(struct sending *s, struct err *e)
 	return rc;
 }
 
-/* A copy that is there already says that a lost answer's mail was sent. */
-static enum be_result find_copy(struct sending *s, struct session *mail, struct folder *sent, uint64_t *num_r, struct err *e)
+static bool next_line(struct slice *rest, struct slice *line_r)
 {
+	ptrdiff_t at = slice_chr(*rest, '\n');
+
+	if (rest->len == 0)
+		return false;
+	*line_r = at < 0 ? *rest : slice_to(*rest, (size_t)at + 1);
+	*rest = slice_from(*rest, line_r->len);
+	return true;
+}
+
+/* Equal but for the Date that we gave. */
+static bool same_mail(struct slice a, struct slice b)
+{
+	struct slice la, lb;
+	bool more_a, more_b, head = true;
+
+	for (;;) {
+		more_a = next_line(&a, &la);
+		more_b = next_line(&b, &lb);
+		if (!more_a || !more_b)
+			return more_a == more_b;
+		if (head && slice_istarts(la, S("Date:")) && slice_istarts(lb, S("Date:")))
+			continue;
+		head = head && la.len > 2;
+		if (!slice_eq(la, lb))
+			return false;
+	}
+}
+
+/* A phone may give two mails one Message-ID: only the very same mail was sent. */
+static enum be_result same_copy(struct sending *s, struct session *mail, struct slice path, uint64_t *num, struct err *e)
+{
+	struct be_part part = { .num = *num, .part = S(""), .max = blob_size(s->copy) + 1024, .out = blob_new(0) };
+	enum be_result rc = exchange_result(s->x, BE_MAIL, mail->ops->parts(mail, path, &part, 1, e));
+	struct slice ours, there;
+
+	if (rc == BE_OK && (blob_map(s->copy, &ours, e) < 0 || blob_map(part.out, &there, e) < 0))
+		rc = BE_TEMP;
+	if (rc == BE_OK && (part.result != BE_OK || !same_mail(ours, there)))
+		*num = 0;
+	blob_free(&part.out);
+	return rc;
+}
+
+/* A copy that is there already says that a lost answer's mail was sent. */
+static enum be_result find_copy(struct sending *s, struct session *mail, struct slice path, uint64_t *num_r, struct err *e)
+{
+	enum be_result rc;
+
 	*num_r = 0;
-	if (!sent)
-		return BE_OK;
-	return exchange_result(s->x, BE_MAIL, mail->ops->find_message_id(mail, sent->path, s->made.message_id, num_r, e));
+	rc = exchange_result(s->x, BE_MAIL, mail->ops->find_message_id(mail, path, s->made.message_id, num_r, e));
+	return rc == BE_OK && *num_r ? same_copy(s, mail, path, num_r, e) : rc;
+}
+
+/* Where the copy goes, and whether it is there already. BE_TEMP: not known, so
+ * nothing may be sent yet. A user without such a folder sends without a copy. */
+static enum be_result open_sent(struct sending *s, struct session *mail, struct folder **sent_r, uint64_t *copy_r,
+				struct err *e)
+{
+	enum be_result rc = BE_OK;
+
+	*sent_r = NULL;
+	*copy_r = 0;
+	for (int i = 0; i < 2 && rc == BE_OK; i++) {
+		rc = sync_special_folder(s->x, mail, FOLDER_SENT, sent_r, e);
+		if (rc == BE_OK)
+			rc = find_copy(s, mail, (*sent_r)->path, copy_r, e);
+		if (rc == BE_OK)
+			return BE_OK;
+		if (i || rc != BE_PERM || e->code != ERR_NOT_FOUND)
+			break;
+		rc = exchange_refresh_folders(s->x, e); /* it is not where it is remembered */
+	}
+	if (rc == BE_PERM && e->code != ERR_AUTH) {
+		LOG_W("no folder for sent mail", L_S("user", s->x->dev->user), L_ERR(e));
+		*sent_r = NULL;
+		*copy_r = 0;
+		rc = BE_OK;
+	}
+	return rc;
 }
 
 static void save_copy(struct sending *s, struct session *mail, struct folder *sent)
 {
 	uint64_t num;
 	struct err e = { 0 };
-	enum be_result rc = BE_PERM;
+	enum be_result rc;
 
-	if (sent)
-		rc = exchange_result(s->x, BE_MAIL, mail->ops->append(mail, sent->path, s->copy, MAIL_SEEN,
-								      clock_wall(s->x->w->clock), &num, &e));
+	rc = exchange_result(s->x, BE_MAIL, mail->ops->append(mail, sent->path, s->copy, MAIL_SEEN,
+							      clock_wall(s->x->w->clock), &num, &e));
 	/* The mail is on its way: failing now would make the phone send it again. */
 	if (rc != BE_OK)
 		LOG_W("sent mail not kept", L_S("user", s->x->dev->user), L_S("dev", s->x->dev->id), L_ERR(&e));
@@ -305,15 +384,14 @@ static void send_it(struct sending *s, struct session *mail)
 {
 	struct folder *sent = NULL;
 	struct err e = { 0 };
-	enum be_result rc;
-	uint64_t copy;
+	enum be_result rc = BE_OK;
+	uint64_t copy = 0;
 
 	if (s->save)
-		sent = sync_special_folder(s->x, mail, FOLDER_SENT, &e);
-	rc = find_copy(s, mail, sent, &copy, &e);
+		rc = open_sent(s, mail, &sent, &copy, &e);
 	if (rc == BE_OK && copy == 0) {
 		rc = submit(s, &e);
-		if (rc == BE_OK && s->save)
+		if (rc == BE_OK && sent)
 			save_copy(s, mail, sent);
 	}
 	if (rc != BE_OK) {

@@ -20,22 +20,26 @@ void sync_confirm(struct sync_coll *c)
 	c->confirmed = true;
 }
 
-struct folder *sync_special_folder(struct exchange *x, struct session *s, enum folder_type type, struct err *e)
+enum be_result sync_special_folder(struct exchange *x, struct session *s, enum folder_type type, struct folder **f_r,
+				   struct err *e)
 {
 	struct folder_map *map = exchange_folders(x, e);
 	struct be_folder made = { .type = type, .selectable = true };
 	enum be_result rc;
 
-	for (size_t i = 0; map && i < map->list.n; i++)
-		if (map->list.v[i].type == type)
-			return &map->list.v[i];
 	if (!map)
-		return NULL;
+		return BE_PERM;
+	for (size_t i = 0; i < map->list.n; i++)
+		if (map->list.v[i].type == type) {
+			*f_r = &map->list.v[i];
+			return BE_OK;
+		}
 	made.name = type == FOLDER_TRASH ? S("Trash") : type == FOLDER_SENT ? S("Sent") : S("Drafts");
 	rc = exchange_result(x, BE_MAIL, s->ops->folder_create(s, S(""), made.name, type, x->a, &made.path, e));
 	if (rc != BE_OK && !(rc == BE_PERM && e->code == ERR_EXISTS))
-		return NULL;
-	return folder_map_put(x->a, map, S_NONE, &made);
+		return rc;
+	*f_r = folder_map_put(x->a, map, S_NONE, &made);
+	return BE_OK;
 }
 
 /* --- the request as it is meant ------------------------------------------------------ */
@@ -51,11 +55,18 @@ static bool usable_id(struct slice id)
 	return id.len > 0 && id.len <= 64;
 }
 
+static bool too_many(const struct exchange *x, const struct sync_request *req)
+{
+	return req->collections.n > (uint64_t)settings_int(x->w->settings, "limits.sync_collections");
+}
+
 void want_sync(struct exchange *x)
 {
 	const struct sync_request *req = x->rq->decoded;
 
-	for (size_t i = 0; x->rq->body_kind == BODY_DECODED && req && i < req->collections.n; i++)
+	if (x->rq->body_kind != BODY_DECODED || !req || too_many(x, req))
+		return;
+	for (size_t i = 0; i < req->collections.n; i++)
 		if (usable_id(req->collections.v[i].collection_id))
 			want_collection(x, req->collections.v[i].collection_id);
 }
@@ -81,6 +92,9 @@ static int effective_request(struct sync_run *r)
 
 	if (!empty && x->rq->report && bad_problem(&x->rq->report->first))
 		return SYNC_PROTOCOL;
+	/* Before anything is done for each of them. */
+	if (!empty && too_many(x, given))
+		return SYNC_TOO_MANY;
 	if (!empty && !(given->partial.has && given->partial.v)) {
 		r->req = *given;
 		return given->collections.n ? 0 : SYNC_PROTOCOL;
@@ -153,16 +167,9 @@ static int check_wait(struct sync_run *r, struct num *limit_r)
 
 static int check_request(struct sync_run *r, struct num *limit_r)
 {
-	int64_t most = settings_int(r->x->w->settings, "limits.sync_collections");
-	int status = check_collections(r);
+	int status = too_many(r->x, &r->req) ? SYNC_TOO_MANY : check_collections(r);
 
-	if (status)
-		return status;
-	if ((int64_t)r->req.collections.n > most) {
-		*limit_r = NUM(most);
-		return SYNC_TOO_MANY;
-	}
-	return check_wait(r, limit_r);
+	return status ? status : check_wait(r, limit_r);
 }
 
 /* --- keys ----------------------------------------------------------------------------- */
@@ -482,6 +489,8 @@ static void run_sync(struct sync_run *r)
 	r->window_left = window_of(r->req.window_size);
 	if (r->window_left > x->client.window)
 		r->window_left = x->client.window;
+	if (status == SYNC_TOO_MANY)
+		limit = NUM(settings_int(x->w->settings, "limits.sync_collections"));
 	if (status) {
 		fail_whole(x, (enum sync_status)status, limit);
 		return;

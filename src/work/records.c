@@ -13,7 +13,7 @@ enum { W_DEVICE, W_USER, TRIES = 4 };
 
 struct wanted {
 	struct store_get get;
-	bool loaded, put;
+	bool loaded, put, loose;
 	enum store_op op;
 	struct slice value;
 	int64_t ttl_ms;
@@ -71,9 +71,18 @@ void exchange_put(struct exchange *x, struct slice key, enum store_op op, struct
 	want_base(x);
 	w = want(x, key);
 	w->put = true;
+	w->loose = false;
 	w->op = op;
 	w->value = value;
 	w->ttl_ms = ttl_ms;
+}
+
+void exchange_put_loose(struct exchange *x, struct slice key)
+{
+	struct wanted *w = find(x, key);
+
+	if (w)
+		w->loose = w->put;
 }
 
 /* --- load --------------------------------------------------------------------- */
@@ -244,6 +253,19 @@ static bool same_key(struct synckey a, struct synckey b)
 	return a.series == b.series && a.counter == b.counter;
 }
 
+/* What is only a detail gives way. false: there was nothing of that kind. */
+static bool drop_loose(struct exchange *x)
+{
+	bool any = false;
+
+	for (size_t i = 0; i < x->n_wanted; i++)
+		if (x->wanted[i].put && x->wanted[i].loose) {
+			x->wanted[i].put = false;
+			any = true;
+		}
+	return any;
+}
+
 /* Loads device and map again and lays this command's changes over them. -1 when what
  * lost is the command's own, or the folder list was sent anew by another one. */
 static int merge(struct exchange *x, struct err *e)
@@ -255,7 +277,7 @@ static int merge(struct exchange *x, struct err *e)
 	if (store_load(x->w->store, x->rq->user, g, 2, NULL, NULL, x->a, e) < 0)
 		return -1;
 	if (g[0].rev == x->wanted[W_DEVICE].get.rev && g[1].rev == x->wanted[W_USER].get.rev)
-		return err_set(e, ERR_STORE_RACE, "another command of this device wrote first");
+		return drop_loose(x) ? 0 : err_set(e, ERR_STORE_RACE, "another command of this device wrote first");
 	if (device_decode(x->a, x->rq->user, x->dev->id, g[0].value, g[0].rev, fresh, e) < 0)
 		return -1;
 	if ((x->dev->touched & DEVICE_HIERARCHY) && !same_key(fresh->hier.key, x->hier_loaded))

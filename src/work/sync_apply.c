@@ -185,14 +185,14 @@ static enum be_result change(struct sync_run *r, struct sync_coll *c, const stru
 		return BE_OK;
 	if (rc != BE_OK)
 		return rc;
-	if (m->flag)
-		keep_flag(c, num, m->flag);
 	rev = known;
 	if (ch.mask || ch.set_keywords) {
 		rc = exchange_result(r->x, BE_MAIL, r->session->ops->set_flags(r->session, c->folder->path, num, &ch, &rev, e));
 		r->wrote = true;
 	}
 	if (rc == BE_OK) {
+		if (m->flag)
+			keep_flag(c, num, m->flag);
 		rev = item_rev(rev, extras_find(&c->extras, num));
 		colstate_own(&c->st, COLOP_CHANGE, num, own_rev(known, rev, &ch, m->flag != NULL));
 		colops_put(&c->repeated, COLOP_CHANGE, num, 0);
@@ -207,19 +207,34 @@ static enum be_result change(struct sync_run *r, struct sync_coll *c, const stru
 
 /* --- Delete ------------------------------------------------------------------- */
 
+/* Never falls back to removing: what the user can bring back from the trash must
+ * not be lost because there is no trash right now. */
+static enum be_result move_to_trash(struct sync_run *r, struct sync_coll *c, const uint64_t *nums, size_t n, struct err *e)
+{
+	uint64_t *made = arena_alloc(r->a, n * sizeof(*made));
+	struct folder *trash;
+	enum be_result rc = sync_special_folder(r->x, r->session, FOLDER_TRASH, &trash, e);
+
+	if (rc != BE_OK)
+		return rc;
+	return exchange_result(r->x, BE_MAIL, r->session->ops->move(r->session, c->folder->path, nums, n, trash->path, made, e));
+}
+
 static enum be_result remove_all(struct sync_run *r, struct sync_coll *c, const uint64_t *nums, size_t n, struct err *e)
 {
 	const struct backend_ops *ops = r->session->ops;
-	struct folder *trash = NULL;
 	enum be_result rc;
 
-	if (c->opt.deletes_as_moves && c->folder->type != FOLDER_TRASH)
-		trash = sync_special_folder(r->x, r->session, FOLDER_TRASH, e);
-	if (trash && trash != c->folder)
-		rc = ops->move(r->session, c->folder->path, nums, n, trash->path, arena_alloc(r->a, n * sizeof(uint64_t)), e);
-	else
-		rc = ops->remove(r->session, c->folder->path, nums, n, e);
-	return exchange_result(r->x, BE_MAIL, rc);
+	if (!c->opt.deletes_as_moves || c->folder->type == FOLDER_TRASH)
+		return exchange_result(r->x, BE_MAIL, ops->remove(r->session, c->folder->path, nums, n, e));
+	rc = move_to_trash(r, c, nums, n, e);
+	/* One of the two folders is not where it is remembered. */
+	if (rc == BE_PERM && e->code == ERR_NOT_FOUND) {
+		rc = exchange_refresh_folders(r->x, e);
+		if (rc == BE_OK)
+			rc = move_to_trash(r, c, nums, n, e);
+	}
+	return rc;
 }
 
 struct deletes {
@@ -295,6 +310,11 @@ static enum be_result fetch(struct sync_run *r, struct sync_coll *c, const struc
 
 	if (!our_item(c, cmd->server_id, &num)) {
 		respond(r, c, cmd, SYNC_NOT_FOUND);
+		return BE_OK;
+	}
+	/* The reply is full: this one is asked for again (MS-ASCMD Status 5). */
+	if (r->n_loaded && (r->bytes_left == 0 || clock_now(r->x->w->clock) >= r->deadline_ms)) {
+		respond(r, c, cmd, SYNC_SERVER);
 		return BE_OK;
 	}
 	rc = sync_load(r, c, &num, 1, false, &m, e);

@@ -75,7 +75,8 @@ enum be_result sync_load(struct sync_run *r, struct sync_coll *c, const uint64_t
 			 struct mailitems *m_r, struct err *e);
 /* The next generation, once: from here on the answer carries a new key. */
 void sync_confirm(struct sync_coll *c);
-/* The user's folder of that type, made when there is none. NULL: it cannot be. */
-struct folder *sync_special_folder(struct exchange *x, struct session *s, enum folder_type type, struct err *e);
+/* The user's folder of that type, made when there is none. */
+enum be_result sync_special_folder(struct exchange *x, struct session *s, enum folder_type type, struct folder **f_r,
+				   struct err *e);
 
 #endif

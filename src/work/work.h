@@ -93,6 +93,8 @@ struct exchange {
 void exchange_want(struct exchange *x, struct slice key);
 struct slice exchange_got(struct exchange *x, struct slice key, uint32_t *base_len_r);
 void exchange_put(struct exchange *x, struct slice key, enum store_op op, struct slice value, int64_t ttl_ms);
+/* What was put there may be left out of the commit when another one wrote first. */
+void exchange_put_loose(struct exchange *x, struct slice key);
 /* Records that `want` could not name: one more round trip. */
 int exchange_load_more(struct exchange *x, struct err *e);
 /* Now instead of at the end; the claim stays. ERR_STORE_RACE: another command of this
