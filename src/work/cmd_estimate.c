@@ -56,7 +56,7 @@ static int64_t filter_of(const struct estimate_collection *c)
 }
 
 /* 0, or the status of the whole. */
-static int judge_request(const struct exchange *x, const struct estimate_request *req)
+static int judge_request(struct exchange *x, const struct estimate_request *req)
 {
 	if (req->collections.n == 0 || req->collections.n > COLLECTIONS_MAX ||
 	    (x->rq->report->first.kind && x->rq->report->first.kind != PROBLEM_VERSION))
@@ -64,7 +64,7 @@ static int judge_request(const struct exchange *x, const struct estimate_request
 	for (size_t i = 0; i < req->collections.n; i++) {
 		const struct estimate_collection *c = &req->collections.v[i];
 
-		if (c->collection_id.len == 0 || (c->problem.kind && c->problem.kind != PROBLEM_VERSION))
+		if ((c->collection_id.len == 0 && sync_class_folder(x, c->class).len == 0) || (c->problem.kind && c->problem.kind != PROBLEM_VERSION))
 			return STATUS_PROTOCOL;
 		if (!sync_classes_legal(c->options.v, c->options.n))
 			return EST_BAD_KEY; /* R908 */
@@ -77,7 +77,8 @@ static int judge_request(const struct exchange *x, const struct estimate_request
 static enum be_result estimate(struct exchange *x, const struct estimate_collection *c, struct estimate_response *out,
 			       struct err *e)
 {
-	struct folder *f = exchange_folder(x, c->collection_id, e);
+	struct slice id = c->collection_id.len ? c->collection_id : sync_class_folder(x, c->class);
+	struct folder *f = exchange_folder(x, id, e);
 	enum estimate_status status;
 	struct session *s;
 	struct sync_view v;
@@ -89,6 +90,9 @@ static enum be_result estimate(struct exchange *x, const struct estimate_collect
 	out->status = NUM(EST_BAD_COLLECTION);
 	if (!f || !f->selectable || (mail_options(c) && mail_options(c)->max_items.has))
 		return BE_OK; /* MaxItems: of the recipient cache only (R3265) */
+	sync_view_want(x, f->id);
+	if (exchange_load_more(x, e) < 0)
+		return BE_TEMP;
 	sync_view_open(x, f, &v);
 	status = judge_key(x, &v, c->sync_key);
 	out->status = NUM(status);

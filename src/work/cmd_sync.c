@@ -8,6 +8,7 @@
 #include "work/crash.h"
 #include "work/fuse.h"
 #include "work/sync_memory.h"
+#include "work/sync_open.h"
 #include "work/sync_run.h"
 
 enum { COMMANDS_MAX = 200, WAIT_MAX_MIN = 59 };
@@ -83,6 +84,19 @@ static bool bad_problem(const struct field_problem *p)
 	return p->kind != PROBLEM_NONE && p->kind != PROBLEM_VERSION;
 }
 
+static void name_by_class(struct sync_run *r)
+{
+	for (size_t i = 0; i < r->req.collections.n; i++) {
+		struct sync_collection *c = &r->req.collections.v[i];
+
+		if (c->collection_id.len)
+			continue;
+		c->collection_id = sync_class_folder(r->x, c->class);
+		if (c->collection_id.len)
+			want_collection(r->x, c->collection_id);
+	}
+}
+
 /* 0, or the status of the request as a whole. */
 static int effective_request(struct sync_run *r)
 {
@@ -97,6 +111,7 @@ static int effective_request(struct sync_run *r)
 		return SYNC_TOO_MANY;
 	if (!empty && !(given->partial.has && given->partial.v)) {
 		r->req = *given;
+		name_by_class(r);
 		return given->collections.n ? 0 : SYNC_PROTOCOL;
 	}
 	if (!sync_memory_unpack(r->a, x->dev->sync, &r->req))

@@ -24,6 +24,9 @@ static struct sync_command *respond(struct sync_run *r, struct sync_coll *c, con
 		out->server_id = cmd->server_id;
 	if (cmd->client_id.len)
 		out->client_id = cmd->client_id;
+	/* Told only where it is not the collection's own (MS-ASCMD R942). */
+	if (r->x->rq->version >= EAS_140 && cmd->class.len && !slice_eq(cmd->class, S("Email")))
+		out->class = cmd->class;
 	out->status = NUM(status);
 	return out;
 }

@@ -16,6 +16,17 @@ bool sync_gen_tells(const struct exchange *x)
 	return false;
 }
 
+struct slice sync_class_folder(struct exchange *x, struct slice class)
+{
+	struct err e;
+	struct folder_map *map = x->rq->version < EAS_120 && slice_eq(class, S("Email")) ? exchange_folders(x, &e) : NULL;
+
+	for (size_t i = 0; map && i < map->list.n; i++)
+		if (map->list.v[i].type == FOLDER_INBOX)
+			return map->list.v[i].id;
+	return S_NONE;
+}
+
 void sync_view_want(struct exchange *x, struct slice folder_id)
 {
 	if (folder_id.len == 0 || folder_id.len > 64)

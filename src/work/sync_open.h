@@ -19,6 +19,9 @@ struct sync_view {
 };
 
 /* Names the two records of a collection for the load. */
+/* 1.0 to 2.5: a collection that is named by its class alone is the default folder
+ * of that class. The id, or S_NONE. */
+struct slice sync_class_folder(struct exchange *x, struct slice class);
 void sync_view_want(struct exchange *x, struct slice folder_id);
 /* After it. A damaged record is logged and reads as never synced. */
 void sync_view_open(struct exchange *x, struct folder *f, struct sync_view *v);

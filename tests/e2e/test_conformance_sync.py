@@ -264,6 +264,33 @@ def sms_options_do_no_harm():
     equal(item.get("Body/Data"), "z" * 7)
 
 
+@case
+def a_pocket_pc_names_its_folder_by_class():
+    world, user, phone, inbox = fresh(message(subject="a"), version="2.5")
+
+    def ask(key, name="AirSync:Sync"):
+        return phone.post("Sync", el("AirSync:Sync", el("Collections", el("Collection", el("Class", "Email"), el("SyncKey", key)))))
+
+    first = collection(ask("0"))
+    equal((first.get("Class"), first.get("Status")), ("Email", "1"))
+    c = collection(ask(first.get("SyncKey")))
+    equal([a.get("ApplicationData/Subject") for a in c.all("Commands/Add")], ["a"])
+    world.deliver(user, subject="b")
+    r = phone.post("GetItemEstimate", el("GetItemEstimate:GetItemEstimate", el("Collections", el(
+        "Collection", el("Class", "Email"), el("AirSync:FilterType", "0"), el("AirSync:SyncKey", c.get("SyncKey"))))))
+    equal((r.get("Response/Status"), r.get("Response/Collection/Estimate")), ("1", "1"))
+
+
+@case
+def one_bad_collection_does_not_spoil_the_others():
+    world, user, phone, inbox = pulled(message(subject="a"))
+    world.deliver(user, subject="b")
+    reply = phone.sync(phone.collection(inbox), phone.collection("no-such", key="0"),
+                       phone.collection(phone.folder_id(type=4), key="nonsense"))
+    equal([c.get("Status") for c in reply.all("Collections/Collection")], ["1", "12", "3"])
+    equal(phone.subjects(inbox), ["a", "b"])
+
+
 # --- commands ------------------------------------------------------------------------------------
 
 def responses(reply):
@@ -278,6 +305,26 @@ def an_add_of_mail_is_refused(version):         # R755
     _, _, phone, inbox = pulled(version=version)
     add = el("Add", el("ClientId", "c1"), el("ApplicationData", el("Email:Subject", "x"), el("Email:Read", "1")))
     equal(responses(phone.sync_folder(inbox, add)), [("Add", "c1", "6")])
+
+
+@cases([("14.0", "14.0"), ("14.1", "14.1")])
+def an_sms_is_refused_as_one(version):       # R941 R942
+    _, _, phone, inbox = pulled(version=version)
+    add = el("Add", el("Class", "SMS"), el("ClientId", "c1"), el("ApplicationData", el("Email:To", "+1"), el("Email:Read", "1")))
+    reply = phone.sync_folder(inbox, add)
+    equal(responses(reply), [("Add", "c1", "6")])
+    equal(reply.get("Collections/Collection/Responses/Add/Class"), "SMS")
+
+
+@cases(VERSIONS)
+def a_fetch_brings_the_whole_item(version):         # R5433
+    _, _, phone, inbox = pulled(message(subject="a", text="t" * 2000), version=version)
+    item = phone.item_with(inbox, "a")
+    reply = phone.sync_folder(inbox, phone.fetch(item), options={"type": 1}, get_changes="0")
+    f = collection(reply).find("Responses/Fetch")
+    equal(([c.tag for c in f.children], f.get("Status")), (["ServerId", "Status", "ApplicationData"], "1"))
+    equal((f.get("ApplicationData/Body/Data") or f.get("ApplicationData/Body")).strip(), "t" * 2000)
+    equal(f.get("ApplicationData/Subject"), "a")
 
 
 @case
