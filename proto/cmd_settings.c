@@ -61,7 +61,7 @@ static const struct schema oof_schema = SCHEMA_P(struct oof, SETTINGS_OOF, oof_f
 /* --- request ---------------------------------------------------------------------- */
 
 static const struct field password_set_fields[] = {
-	F_STR(struct settings_request, SETTINGS_PASSWORD, device_password.password, EAS_120, EAS_MAX, .max_len = MAX_PASSWORD),
+	F_STR(struct settings_request, SETTINGS_PASSWORD, device_password.password, EAS_120, EAS_MAX, .max_len = MAX_PASSWORD + MAX_INFO), /* too long is the handler's to say */
 };
 static const struct schema password_set_schema = SCHEMA(struct settings_request, SETTINGS_SET, password_set_fields);
 static const struct field password_fields[] = {

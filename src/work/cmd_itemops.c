@@ -404,6 +404,20 @@ static void operations(struct itemops *io, const struct itemops_request *req)
 		reply_fail(io->x, &e);
 }
 
+/* An answer names its folder or conversation; without one there is none but to
+ * the request as a whole (R7238). */
+static bool can_answer(const struct itemops_request *req)
+{
+	for (size_t i = 0; i < req->operations.n; i++) {
+		const struct itemops_operation *op = &req->operations.v[i];
+
+		if ((op->tag == ITEMOPS_EMPTY_FOLDER_CONTENTS && op->collection_id.len == 0) ||
+		    (op->tag == ITEMOPS_MOVE && op->conversation_id.len == 0))
+			return false;
+	}
+	return req->operations.n > 0;
+}
+
 void cmd_itemops(struct exchange *x)
 {
 	const struct itemops_request *req = x->rq->decoded;
@@ -414,7 +428,7 @@ void cmd_itemops(struct exchange *x)
 		reply_status(x, x->rq->version >= EAS_140 ? STATUS_PROTOCOL : IO_PROTOCOL);
 		return;
 	}
-	if (n == 0) {
+	if (!can_answer(req)) {
 		reply_status(x, IO_PROTOCOL);
 		return;
 	}

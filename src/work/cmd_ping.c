@@ -64,7 +64,8 @@ static enum ping_status merge(struct exchange *x, struct ping_memory *m)
 		if (!d->has_ping && !req->heartbeat.has && !req->folders.n)
 			return PING_SYNTAX;
 		for (size_t i = 0; i < req->folders.n; i++)
-			if (req->folders.v[i].id.len == 0 || req->folders.v[i].id.len > 64)
+			if (req->folders.v[i].id.len == 0 || req->folders.v[i].id.len > 64 ||
+			    (req->folders.v[i].problem.kind && req->folders.v[i].problem.kind != PROBLEM_VERSION))
 				return PING_SYNTAX;
 		if (x->rq->report && x->rq->report->first.kind && x->rq->report->first.kind != PROBLEM_VERSION)
 			return PING_SYNTAX;

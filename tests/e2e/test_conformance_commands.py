@@ -66,6 +66,8 @@ def ping_statuses(version):         # R4240 R4241 R4244 R4249 R5837 R4257 R5690 
     equal(ask(ping(folders(inbox))), ("3", None, None), "no interval")
     equal(ask(ping(el("Ping:HeartbeatInterval", "x"), folders(inbox))), ("4", None, None))
     equal(ask(ping(beat, el("Ping:Folders", el("Folder", el("Class", "Email"))))), ("4", None, None), "no Id")
+    stray = el("Ping:Folders", el("Folder", el("Id", inbox), el("Class", "Email"), el("AirSync:SyncKey", "1")))
+    equal(ask(ping(beat, stray)), ("4", None, None), "a stranger in a folder")
     equal(ask(ping(beat, el("Ping:Status", "1"), folders(inbox))), ("4", None, None), "an element of replies")
     equal(ask(ping(el("Ping:HeartbeatInterval", "59"), folders(inbox))), ("5", "60", None))
     equal(ask(ping(el("Ping:HeartbeatInterval", "-5"), folders(inbox))), ("5", "60", None))
@@ -298,6 +300,7 @@ def folders_are_emptied(version):           # R199 R2167 R2244
         return r.get("Status"), e.get("Status"), e.get("CollectionId")
 
     equal(empty("no-such"), ("1", "6", "no-such"))
+    equal(ops(phone, el("EmptyFolderContents")).get("Status"), "2", "R7238")
     equal(empty(inbox), ("1", "1", inbox))
     equal(world.subjects(user), [])
     phone.pull(inbox)
@@ -346,10 +349,12 @@ def settings_in_order(version):         # R480 R5713 R481
 @case
 def settings_refusals():            # R483 R484
     _, _, phone, _ = fresh()
-    r = phone.settings(el("Settings:Nonsense") if False else el("AirSync:SyncKey", "1"))
+    r = phone.settings(el("AirSync:SyncKey", "1"))
     equal((r.get("Status"), names(r.doc)), ("2", ["Status"]))
     r = phone.settings(el("Settings:UserInformation"), el("Settings:DeviceInformation", el("Set", el("Model", "m"))))
     equal((r.get("Status"), r.get("UserInformation/Status"), r.get("DeviceInformation/Status")), ("1", "2", "1"))
+    r = phone.settings(el("Settings:DevicePassword", el("Set", el("Password", "p" * 300))))
+    equal((r.get("Status"), r.get("DevicePassword/Status")), ("1", "5"), "R4400")
     phone.version = "12.1"
     r = phone.settings(el("Settings:DeviceInformation", el("Set", el("Model", "m"), el("MobileOperator", "o"))))
     equal((r.status, r.get("Status"), r.get("DeviceInformation/Status")), (200, "1", "2"))
