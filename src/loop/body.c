@@ -4,6 +4,7 @@
 #include "loop/route.h"
 
 #include "base/blob.h"
+#include "work/trace.h"
 
 enum { UNPACK_STEP = 16 * 1024 };
 
@@ -37,6 +38,8 @@ static int take(struct body *b, struct slice s)
 		b->too_large = true;
 		return err_set(&b->err, ERR_LIMIT, "body larger than %llu bytes", (unsigned long long)b->limit);
 	}
+	if (b->rq->traced && blob_size(b->rq->traced) < TRACE_BODY_MAX)
+		blob_append(b->rq->traced, s.ptr, s.len, NULL);
 	sink(b, s);
 	return 0;
 }

@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/metrics.h"
 #include "loop/tlsio.h"
+#include "work/trace.h"
 
 struct exchange_job {
 	struct job job;
@@ -260,6 +261,8 @@ void conn_head_done(struct conn *c)
 		c->flags |= CONN_HEAD_ONLY;
 	x->rq = new_request(c);
 	route_request(&l->config, h, &peer, x->rq, &x->body, &x->route);
+	if (trace_wanted(l->deps.work, x->rq->query.device_id))
+		x->rq->traced = blob_new(0);
 	x->refuse = !x->route.exchange ? x->route.status : x->rq->has_auth ? 413 : 401;
 	conn_set_state(c, CONN_BODY);
 	if (h->expects_other)

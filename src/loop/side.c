@@ -12,6 +12,7 @@
 #include "base/metrics.h"
 #include "loop/http.h"
 #include "work/auth.h"
+#include "work/trace.h"
 #include "work/work.h"
 
 enum { CONNS_MAX = 256, DEADLINE_MS = 10000, BODY_MAX = MESSAGE_MAX_BYTES };
@@ -268,6 +269,42 @@ static void readyz(struct side_conn *c)
 	job_submit(c->s->l->jobs, &sj->job);
 }
 
+/* POST /trace/on and /trace/off with the device's id as body; GET /trace lists them. */
+static void trace_order(struct side_conn *c, bool on)
+{
+	struct slice device = slice_trim(slice(c->body, c->body_len));
+	struct err e = { 0 };
+
+	if (device.len == 0 || device.len > 64)
+		answer_text(c, 400, "the body is the id of a device\n");
+	else if (trace_switch(c->s->l->deps.work->trace, device, on, &e) < 0)
+		answer_text(c, 413, e.text);
+	else
+		answer_text(c, 200, "");
+	LOG_I("trace", L_S("dev", device), L_Z("switched", on ? "on" : "off"));
+}
+
+static void trace_on(struct side_conn *c)
+{
+	trace_order(c, true);
+}
+
+static void trace_off(struct side_conn *c)
+{
+	trace_order(c, false);
+}
+
+static void trace_get(struct side_conn *c)
+{
+	struct blob *b = blob_new(0);
+	struct slice text;
+
+	trace_list(c->s->l->deps.work->trace, b);
+	if (blob_map(b, &text, NULL) == 0)
+		answer(c, 200, "text/plain; charset=utf-8", text);
+	blob_free(&b);
+}
+
 static const struct side_route {
 	enum side_kind kind;
 	enum http_verb verb;
@@ -277,6 +314,9 @@ static const struct side_route {
 } routes[] = {
 	{ SIDE_NOTIFY, HTTP_VERB_POST, "/notify",  false, notify },
 	{ SIDE_ADMIN,  HTTP_VERB_GET,  "/metrics", false, metrics },
+	{ SIDE_ADMIN,  HTTP_VERB_GET,  "/trace",   false, trace_get },
+	{ SIDE_ADMIN,  HTTP_VERB_POST, "/trace/on",  false, trace_on },
+	{ SIDE_ADMIN,  HTTP_VERB_POST, "/trace/off", false, trace_off },
 	{ SIDE_ADMIN,  HTTP_VERB_GET,  "/healthz", true,  healthz },
 	{ SIDE_ADMIN,  HTTP_VERB_GET,  "/readyz",  true,  readyz },
 };

@@ -10,28 +10,45 @@
 #include "base/digest.h"
 #include "base/stream.h"
 #include "work/datadir.h"
+#include "work/trace.h"
 
 enum { TELL_MS = 3000 };
+
+/* One request on a side listener; the whole answer, as it came. */
+static int ask(struct arena *a, const char *address, struct slice token, const char *line, struct slice body,
+	       struct slice *answer_r, struct err *e)
+{
+	enum { ANSWER_MAX = 64 * 1024 };
+	struct slice request = arena_printf(a,
+		"%s HTTP/1.1\r\nHost: %s\r\nAuthorization: Bearer %.*s\r\nContent-Type: application/json\r\n"
+		"Content-Length: %zu\r\nConnection: close\r\n\r\n%.*s", line, address, SARG(token), body.len, SARG(body));
+	char *answer = arena_alloc(a, ANSWER_MAX + 1);
+	struct stream *s = NULL;
+	size_t n = 0;
+	ssize_t got = 1;
+	int rc = stream_open(&s, address, clock_now(&clock_system) + TELL_MS, e);
+
+	if (rc == 0)
+		rc = stream_write(s, request.ptr, request.len, e);
+	while (rc == 0 && n < ANSWER_MAX && (got = stream_read(s, answer + n, ANSWER_MAX - n, e)) > 0)
+		n += (size_t)got;
+	if (rc == 0 && n < 12)
+		rc = err_set(e, ERR_REFUSED, "no answer of %s", address);
+	if (s)
+		stream_close(&s);
+	answer[n] = 0;
+	*answer_r = slice(answer, n);
+	return rc;
+}
 
 static int post(const char *address, struct slice token, const char *json, struct err *e)
 {
 	struct arena *a = arena_new();
-	int64_t deadline = clock_now(&clock_system) + TELL_MS;
-	struct slice request = arena_printf(a,
-		"POST /notify HTTP/1.1\r\nHost: %s\r\nAuthorization: Bearer %.*s\r\nContent-Type: application/json\r\n"
-		"Content-Length: %zu\r\nConnection: close\r\n\r\n%s", address, SARG(token), strlen(json), json);
-	struct stream *s = NULL;
-	char answer[64] = "";
-	int rc = stream_open(&s, address, deadline, e);
+	struct slice answer = S_NONE;
+	int rc = ask(a, address, token, "POST /notify", slice_str(json), &answer, e);
 
-	if (rc == 0)
-		rc = stream_write(s, request.ptr, request.len, e);
-	if (rc == 0 && stream_read(s, answer, sizeof(answer) - 1, e) <= 0)
-		rc = err_set(e, ERR_REFUSED, "no answer of %s", address);
-	if (rc == 0 && strncmp(answer, "HTTP/1.1 202", 12) != 0)
-		rc = err_set(e, ERR_REFUSED, "%s answers %.12s", address, answer);
-	if (s)
-		stream_close(&s);
+	if (rc == 0 && strncmp(answer.ptr, "HTTP/1.1 202", 12) != 0)
+		rc = err_set(e, ERR_REFUSED, "%s answers %.12s", address, answer.ptr);
 	arena_free(&a);
 	return rc;
 }
@@ -67,4 +84,74 @@ void admin_tell_server(void *settings, struct slice user, struct slice json)
 			"the end of its heartbeat\n", e.text);
 	free(text);
 	arena_free(&a);
+}
+
+/* --- zpushd admin trace ---------------------------------------------------------------- */
+
+static void say_traced(struct slice list, bool json)
+{
+	bool first = true;
+
+	if (!json) {
+		fwrite(list.ptr, 1, list.len, stdout);
+		return;
+	}
+	printf("[");
+	for (size_t i = 0, from = 0; i < list.len; i++) {
+		json_t *id;
+		char *z;
+
+		if (list.ptr[i] != '\n')
+			continue;
+		id = json_stringn(list.ptr + from, i - from);
+		z = json_dumps(id, JSON_ENCODE_ANY);
+		printf("%s%s", first ? "" : ",", z ? z : "\"\"");
+		free(z);
+		json_decref(id);
+		first = false;
+		from = i + 1;
+	}
+	printf("]\n");
+}
+
+/* device empty: lists; else what is "on" or "off". */
+static int admin_trace(const struct settings *set, const char *what, struct slice device, bool json)
+{
+	struct arena *a = arena_new();
+	char *address = arena_str(a, settings_str(set, "admin.listen"));
+	const char *line = device.len == 0 ? "GET /trace" : strcmp(what, "on") == 0 ? "POST /trace/on" : "POST /trace/off";
+	struct slice token, answer = S_NONE, name;
+	struct err e = { 0 };
+	int rc = *address ? datadir_admin_token(a, set, &rnd_system, &token, &e)
+			  : err_set(&e, ERR_CONFIG, "admin.listen is off: set log.trace_devices and reload instead");
+
+	if (rc == 0)
+		rc = ask(a, address, token, line, device, &answer, &e);
+	if (rc == 0 && strncmp(answer.ptr, "HTTP/1.1 200", 12) != 0)
+		rc = err_set(&e, ERR_REFUSED, "%s answers %.12s", address, answer.ptr);
+	if (rc < 0) {
+		fprintf(stderr, "zpushd: %s (a running server is asked, at admin.listen)\n", e.text);
+	} else if (device.len == 0) {
+		const char *body = strstr(answer.ptr, "\r\n\r\n");
+
+		say_traced(body ? slice_str(body + 4) : S_NONE, json);
+	} else if (strcmp(what, "on") == 0) {
+		name = trace_file_name(a, device);
+		printf("%.*s/trace/%.*s\n", SARG(settings_str(set, "server.data_dir")), SARG(name));
+	}
+	arena_free(&a);
+	return rc < 0;
+}
+
+int admin_trace_main(int argc, char **argv, const struct settings *set)
+{
+	bool json = argc > 0 && strcmp(argv[argc - 1], "--json") == 0;
+
+	argc -= json;
+	if (argc == 0)
+		return admin_trace(set, "", S_NONE, json);
+	if (argc == 2 && (strcmp(argv[0], "on") == 0 || strcmp(argv[0], "off") == 0) && *argv[1])
+		return admin_trace(set, argv[0], slice_str(argv[1]), json);
+	fputs("usage: zpushd admin trace [--json] | trace on|off DEVICE\n", stderr);
+	return 2;
 }

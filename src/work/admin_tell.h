@@ -6,5 +6,7 @@
 
 /* A store_publish_fn. A failure is said on stderr: the order itself stands. */
 void admin_tell_server(void *settings, struct slice user, struct slice json);
+/* `zpushd admin trace`: the words behind it; exit status. */
+int admin_trace_main(int argc, char **argv, const struct settings *set);
 
 #endif

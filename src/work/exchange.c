@@ -18,6 +18,7 @@
 #include "work/info.h"
 #include "work/pool.h"
 #include "work/records.h"
+#include "work/trace.h"
 #include "work/work.h"
 
 void request_free(struct request **rp)
@@ -29,6 +30,7 @@ void request_free(struct request **rp)
 	if (!r)
 		return;
 	blob_free(&r->raw);
+	blob_free(&r->traced);
 	if (r->report)
 		decode_report_deinit(r->report);
 	a = r->arena; /* the request itself lives in it */
@@ -559,4 +561,6 @@ void exchange_run(struct work *w, struct request *r, struct verdict *v_r)
 	if (v_r->http_status >= 400 || v_r->err.code != ERR_NONE)
 		metric_add(M_requests_failed_total, 1);
 	log_request(&x);
+	if (trace_wants(w->trace, r->query.device_id))
+		trace_write(w->trace, r, v_r, clock_wall(w->clock));
 }

@@ -58,6 +58,8 @@ struct request {
 	struct decode_report *report;
 	struct blob *raw;         /* owned */
 
+	struct blob *traced;      /* owned; the body as it came, for a device that is traced; else NULL */
+
 	/* REQUEST_CHECK: what was parked. */
 	struct park *parked;
 };

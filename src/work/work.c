@@ -18,6 +18,7 @@
 #include "work/fuse.h"
 #include "work/policy.h"
 #include "work/pool.h"
+#include "work/trace.h"
 
 struct work_core {
 	_Atomic int refs;
@@ -30,6 +31,7 @@ struct work_core {
 	struct auth *auth;
 	struct fuse *fuse;
 	struct crash_ring *ring;
+	struct trace *trace;
 	uint64_t instance;
 	char *crash_point;
 };
@@ -50,17 +52,21 @@ static void core_free(struct work_core **cp)
 	fuse_free(&c->fuse);
 	store_close(&c->store);
 	crash_close(&c->ring);
+	trace_free(&c->trace);
 	settings_unref(&c->settings);
 	free(c);
 }
 
-/* For tests of the real process: it dies at the named point, as by a power cut. */
+/* For tests of the real process: it dies at the named point, as by a power cut; at
+ * "item:NUM" as by a mail that its readers do not survive. */
 static void die_at(void *self, const char *name)
 {
 	const struct work_core *c = self;
 
 	if (strcmp(c->crash_point, name) == 0) {
 		LOG_W("crash_point", L_Z("name", name));
+		if (strncmp(name, "item:", 5) == 0)
+			abort();
 		kill(getpid(), SIGKILL);
 	}
 }
@@ -113,6 +119,7 @@ static int core_open(struct work_core *c, struct err *e)
 	    open_backends(c, e) < 0)
 		return -1;
 	crash_left(c->ring, give_back, c);
+	c->trace = trace_new(c->settings);
 	return pool_new(&c->pool, c->settings, &c->clock, &c->rnd, e);
 }
 
@@ -135,6 +142,7 @@ static int fill(struct work **w_r, struct work_core *c, struct settings *set, st
 	w->auth = c->auth;
 	w->fuse = c->fuse;
 	w->ring = c->ring;
+	w->trace = c->trace;
 	w->instance = c->instance;
 	w->crash_point = c->crash_point ? die_at : NULL;
 	w->crash_self = c;
@@ -168,6 +176,7 @@ int work_renew(struct work **w_r, struct work *old, struct settings *set, struct
 	atomic_fetch_add(&old->core->refs, 1);
 	auth_configure(old->core->auth, set);
 	pool_configure(old->core->pool, set);
+	trace_configure(old->core->trace, set);
 	return 0;
 }
 

@@ -43,6 +43,7 @@ struct work {
 	struct clients *clients;     /* clients.h */
 	struct fuse *fuse;
 	struct crash_ring *ring;
+	struct trace *trace;         /* trace.h; may be NULL */
 	uint64_t instance;           /* this process, random */
 	crash_point_fn *crash_point; /* NULL: none armed */
 	void *crash_self;
