@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "base/settings_table.h"
+
 struct check {
 	const struct settings *s;
 	const struct config_options *o;
@@ -19,14 +21,24 @@ static void say(struct check *c, enum config_level level, const char *fmt, ...) 
 
 static void say(struct check *c, enum config_level level, const char *fmt, ...)
 {
-	char text[400];
+	char text[400], placed[600], key[80];
+	const char *origin = NULL;
 	va_list ap;
+	size_t n;
 
 	va_start(ap, fmt);
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
+	n = strcspn(text, ":");
+	if (n < sizeof(key)) {
+		snprintf(key, sizeof(key), "%.*s", (int)n, text);
+		origin = settings_find(slice_str(key)) ? settings_origin(c->s, key) : NULL;
+	}
+	if (origin && strcmp(origin, "default") == 0)
+		origin = NULL;
+	snprintf(placed, sizeof(placed), "%s%s%s", origin ? origin : "", origin ? ": " : "", text);
 	if (c->report)
-		c->report(c->arg, level, text);
+		c->report(c->arg, level, placed);
 }
 
 #define WRONG(c, ...) say(c, CONFIG_ERROR, __VA_ARGS__)

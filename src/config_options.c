@@ -123,7 +123,7 @@ static int take_set(struct options_reader *r, struct err *e)
 	char *v = value_of(r, "--set");
 
 	if (!v || !strchr(v, '='))
-		return err_set(e, ERR_CONFIG, "--set wants section.key=value");
+		return err_set(e, ERR_CONFIG, "--set %s: section.key=value is wanted", v ? v : "");
 	add(&r->o->sets, &r->o->n_sets, slice_str(v));
 	hide_set(v);
 	return 0;
