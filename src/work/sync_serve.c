@@ -155,7 +155,11 @@ static bool poisoned(void *arg, uint64_t num)
 	struct sync_coll *c = p[1];
 
 	crash_item(r->x->w->ring, c->folder->path, num);
-	return crash_is_poisoned(r->x->w->ring, r->x->dev->user, r->x->dev->id, c->folder->path, num);
+	if (crash_is_poisoned(r->x->w->ring, r->x->dev->user, r->x->dev->id, c->folder->path, num))
+		return true;
+	if (r->x->w->crash_point && r->x->w->core) /* the simulation has its own ways to die */
+		exchange_crash_point(r->x, arena_printf(r->a, "item:%llu", (unsigned long long)num).ptr);
+	return false;
 }
 
 static uint64_t blob_bytes(const struct mailitems *m)

@@ -157,6 +157,9 @@ class Phone:
                 self.hang_up()
                 if fresh or attempt == 2:       # a kept connection may have been closed meanwhile
                     raise
+            except BaseException:
+                self.hang_up()
+                raise
         if response.will_close:
             self.hang_up()
         return Reply(response.status, response.headers, data, time.monotonic() - start)
