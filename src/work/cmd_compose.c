@@ -172,6 +172,21 @@ static void mark_original(struct sending *s, struct session *mail)
 
 /* --- making and sending ------------------------------------------------------------------ */
 
+/* A mail goes out under the user's own address (MS-ASCMD R448); a name that the
+ * phone puts before it stays. */
+static bool other_sender(struct sending *s, struct slice own)
+{
+	struct arena *a = s->x->a;
+	struct address_list said, user;
+	struct mail_headers h;
+
+	mail_headers_parse(a, s->mime_bytes, &h);
+	address_parse(a, h.from, &said);
+	address_parse(a, own, &user);
+	return user.n == 1 && slice_chr(user.v[0].addr, '@') > 0 &&
+	       !(said.n == 1 && address_same(said.v[0].addr, user.v[0].addr));
+}
+
 static int compose(struct sending *s, struct err *e)
 {
 	struct exchange *x = s->x;
@@ -182,6 +197,7 @@ static int compose(struct sending *s, struct err *e)
 	struct slice domain = at < 0 ? S("localhost") : slice_from(from, (size_t)at + 1);
 	struct compose c = {
 		.kind = s->kind, .mime = s->mime_bytes, .replace_mime = s->replace, .from = from,
+		.force_from = other_sender(s, from),
 		.date_ms = clock_wall(x->w->clock),
 	};
 
