@@ -161,6 +161,21 @@ $(B)/bench-wbxml: bench/micro/wbxml.c $(B)/libproto.a $(B)/libbase.a
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) $$(pkg-config --cflags libwbxml2) -I/usr/include/libwbxml-1.0 $(LDFLAGS) -o $@ $< \
 	    -Wl,--start-group $(LIBS) -Wl,--end-group $$(pkg-config --libs libwbxml2) $(LDLIBS)
 
+## bench-parked, bench-reping, bench-sync, bench-latency: see bench/README.md (A="options")
+BENCH_parked := parked.py
+BENCH_reping := reping.py
+BENCH_sync := mailsync.py
+BENCH_latency := latency.py
+bench-parked bench-reping bench-sync bench-latency:
+	$(NEED_TEST)
+	$(AGAIN) all
+	@/usr/bin/python3 bench/$(BENCH_$(@:bench-%=%)) $(A)
+## bench-instructions: of a re-Ping, by valgrind
+bench-instructions:
+	$(NEED_TEST)
+	$(AGAIN) all
+	@/usr/bin/python3 bench/reping.py --callgrind $(A)
+
 PREFIX     ?= /usr/local
 SYSCONFDIR ?= $(if $(filter /usr,$(PREFIX)),/etc,$(PREFIX)/etc)
 
@@ -183,6 +198,6 @@ clean:
 help:
 	@sed -n 's/^## //p' $(firstword $(MAKEFILE_LIST)) | awk -F': ' '{ printf "make %-12s %s\n", $$1, $$2 }'
 
-.PHONY: all unit unit-build fuzz-programs run check test demo dev asan tsan fuzz fuzz-build bench-wbxml install clean help
+.PHONY: bench-parked bench-reping bench-sync bench-latency bench-instructions all unit unit-build fuzz-programs run check test demo dev asan tsan fuzz fuzz-build bench-wbxml install clean help
 .SECONDARY:
 -include $(shell find $(B) -name '*.d' 2>/dev/null)

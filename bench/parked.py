@@ -51,7 +51,7 @@ def measure(o, tls):
         with Fleet(port, o.phones, o.users, tls, source="127.1.0.1", parallel=64) as fleet:
             settle(server, o.phones)
             print("%d phones of %d users parked in %.1f s" % (o.phones, o.users, fleet.parked["seconds"]))
-            time.sleep(o.quiet / 2)
+            time.sleep(o.settle)
             after = census(server)
             started = cpu_fine(pid)
             time.sleep(o.quiet)
@@ -75,7 +75,9 @@ def main():
     p.add_argument("--workers", type=int, default=16)
     p.add_argument("--store", choices=("redis", "embedded"), default="redis",
                    help="embedded: SQLite's page cache grows beside the phones")
-    p.add_argument("--quiet", type=int, default=30)
+    p.add_argument("--quiet", type=int, default=30, help="seconds over which processor time is taken")
+    p.add_argument("--settle", type=int, default=75,
+                   help="seconds before memory is: past limits.session_idle, after which set-up is forgotten")
     p.add_argument("--sources", default="notify,idle,inotify", help="push.sources")
     p.add_argument("--only", choices=("plain", "tls"))
     o = p.parse_args()
