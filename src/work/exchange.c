@@ -519,6 +519,17 @@ static struct slice failed_place(struct exchange *x)
 	return err_is_temp(x->v->err.code) ? place_of(settings_str(set, "store.url")) : S_NONE;
 }
 
+/* Refused for what its body holds: the status is the phone's answer, this the admin's. */
+static void name_problem(struct exchange *x)
+{
+	const struct decode_report *r = x->rq->report;
+	bool refused = x->v->status == 4 || (x->v->status >= 100 && x->v->status < 109);
+
+	if (refused && x->v->err.code == ERR_NONE && r && r->problems)
+		err_set(&x->v->err, ERR_BAD_WBXML, "%u wrong element(s) in the body%s%s", r->problems,
+			r->first.kind ? ": " : "", r->first.kind ? problem_name(r->first.kind) : "");
+}
+
 static void log_request(struct exchange *x)
 {
 	struct verdict *v = x->v;
@@ -560,6 +571,7 @@ void exchange_run(struct work *w, struct request *r, struct verdict *v_r)
 	metric_add(M_requests_total, 1);
 	if (v_r->http_status >= 400 || v_r->err.code != ERR_NONE)
 		metric_add(M_requests_failed_total, 1);
+	name_problem(&x);
 	log_request(&x);
 	if (trace_wants(w->trace, r->query.device_id))
 		trace_write(w->trace, r, v_r, clock_wall(w->clock));
