@@ -153,7 +153,7 @@ static void mark_original(struct sending *s, struct session *mail)
 	uint32_t rev;
 	struct err e;
 
-	if (!s->folder)
+	if (!s->folder || s->x->worst[0] == BE_TEMP) /* that session is not to be used again */
 		return;
 	ch.mask = ch.value = s->kind == COMPOSE_REPLY ? MAIL_ANSWERED : MAIL_FORWARDED;
 	if (exchange_result(s->x, BE_MAIL, mail->ops->set_flags(mail, s->folder->path, s->num, &ch, &rev, &e)) != BE_OK) {

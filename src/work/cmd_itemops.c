@@ -26,6 +26,7 @@ struct itemops {
 	size_t n_mails, n_blobs;
 	LIST_OF(struct part_out) parts;
 	bool multipart;
+	uint64_t bytes; /* fetched so far */
 };
 
 static struct slice mail_id(const struct itemops_operation *op)
@@ -126,6 +127,7 @@ static enum be_result fetch_file(struct itemops *io, const struct itemops_operat
 	out->file_reference = op->file_reference;
 	if (rc == BE_OK) {
 		io->blobs[io->n_blobs++] = d.bytes;
+		io->bytes += blob_size(d.bytes);
 		out->status = NUM(put_file(io, op, &d, out));
 		return BE_OK;
 	}
@@ -197,6 +199,8 @@ static enum be_result fetch_mail(struct itemops *io, const struct itemops_operat
 	clients_cap_body(&x->client, x->a, &k.part);
 	rc = exchange_result(x, BE_MAIL, mailitems_load(&k, &num, 1, m, e));
 	io->n_mails++;
+	for (size_t i = 0; i < m->n_blobs; i++)
+		io->bytes += blob_size(m->blobs[i]);
 	if (rc == BE_PERM && e->code == ERR_NOT_FOUND)
 		return BE_OK;
 	if (rc != BE_OK || m->n == 0 || m->v[0].missing)
@@ -326,6 +330,12 @@ static enum be_result operate(struct itemops *io, const struct itemops_operation
 	}
 	if (!slice_ieq(op->store, S("Mailbox"))) {
 		out->status = NUM(IO_BAD_STORE);
+		return BE_OK;
+	}
+	/* The reply is full, or the phone has waited long enough: asked for again by itself. */
+	if (io->bytes >= settings_bytes(io->x->w->settings, "limits.reply_bytes") ||
+	    clock_now(io->x->w->clock) >= io->x->rq->received_ms + settings_ms(io->x->w->settings, "limits.reply_time")) {
+		out->status = NUM(IO_SERVER);
 		return BE_OK;
 	}
 	return op->file_reference.len ? fetch_file(io, op, out, e) : fetch_mail(io, op, out, e);
