@@ -238,6 +238,7 @@ struct reply rig_run(struct phone *p, struct request *rq, const struct schema *r
 	}
 	if (out.body.len && out.v.status && slice_starts(out.v.content_type, S("application/vnd.ms-sync")))
 		out.status = rig_status(out.body);
+	out.v.content_type = arena_slice(test_arena(), out.v.content_type);
 	for (size_t i = 0; i < out.v.n_headers; i++)
 		out.v.headers[i].value = arena_slice(test_arena(), out.v.headers[i].value);
 	if (out.body.len && reply && out.v.http_status == 200) {
