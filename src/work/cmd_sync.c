@@ -72,10 +72,21 @@ void want_sync(struct exchange *x)
 			want_collection(x, req->collections.v[i].collection_id);
 }
 
+/* A request with a body takes the place of the remembered one also where it is
+ * refused (R674): the next empty one is told 13 instead of something old. */
+static void forget_request(struct exchange *x)
+{
+	if (x->rq->kind == REQUEST_CHECK || x->rq->body_kind == BODY_NONE || x->dev->sync.len == 0)
+		return;
+	x->dev->sync = S_NONE;
+	device_touch(x->dev, DEVICE_SYNC);
+}
+
 static void fail_whole(struct exchange *x, enum sync_status status, struct num limit)
 {
 	struct sync_reply reply = { .status = NUM(status), .limit = limit };
 
+	forget_request(x);
 	reply_struct(x, &sync_reply_schema, &reply, (int)status);
 }
 

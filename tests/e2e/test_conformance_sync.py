@@ -162,6 +162,17 @@ def empty_and_partial_need_something_remembered():       # R4456
 
 
 @case
+def a_refused_request_is_not_followed_by_an_older_one():      # R673 R674
+    _, _, phone, inbox = pulled(message(subject="a"))
+    phone.sync_folder(inbox)
+    equal((phone.post("Sync").status, phone.post("Sync").body), (200, b""))
+    equal(whole(phone, phone.collection(inbox), wait=99), ("14", "59"))
+    equal(phone.post("Sync").get("Status"), "13")
+    phone.sync_folder(inbox)
+    equal(phone.post("Sync").body, b"")
+
+
+@case
 def partial_means_the_rest_of_last_time():
     world, user, phone, inbox = fresh(message(subject="one"))
     trash = phone.folder_id(type=4)
