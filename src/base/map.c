@@ -12,6 +12,7 @@ void map_init(struct map *m)
 	m->bucket = mem_alloc(FIRST * sizeof(*m->bucket));
 	m->mask = FIRST - 1;
 	m->n = 0;
+	m->hint = 0;
 }
 
 void map_deinit(struct map *m)
@@ -78,10 +79,12 @@ struct map_node *map_next(const struct map_node *n)
 	return (struct map_node *)n;
 }
 
-struct map_node *map_any(const struct map *m)
+struct map_node *map_any(struct map *m)
 {
-	for (size_t b = 0; b <= m->mask && m->n; b++)
-		if (m->bucket[b])
-			return m->bucket[b];
+	for (size_t i = 0; i <= m->mask && m->n; i++) {
+		if (m->bucket[m->hint])
+			return m->bucket[m->hint];
+		m->hint = (m->hint + 1) & m->mask;
+	}
 	return NULL;
 }

@@ -18,6 +18,7 @@ struct map_node {
 struct map {
 	struct map_node **bucket;
 	size_t n, mask; /* bucket count - 1 */
+	size_t hint;    /* map_any begins here: taking all away walks the buckets once */
 };
 
 void map_init(struct map *m);
@@ -26,8 +27,8 @@ void map_add(struct map *m, struct map_node *n, uint64_t hash);
 void map_del(struct map *m, struct map_node *n);
 struct map_node *map_first(const struct map *m, uint64_t hash);
 struct map_node *map_next(const struct map_node *n); /* of the same hash */
-/* Every node, any order; n may be removed before the next call. NULL starts. */
-struct map_node *map_any(const struct map *m);
+/* Any node; NULL: there is none. For taking all of them away. */
+struct map_node *map_any(struct map *m);
 
 #define map_entry(n, type, member) ((type *)((char *)(n) - offsetof(type, member)))
 

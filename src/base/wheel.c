@@ -9,6 +9,7 @@ void wheel_init(struct wheel *w, int64_t now_ms, int tick_ms)
 			list_init(&w->slot[l][s]);
 	w->tick_ms = tick_ms;
 	w->now_tick = now_ms / tick_ms;
+	w->next_tick = INT64_MAX;
 }
 
 void wheel_timer_init(struct wheel_timer *t)
@@ -42,6 +43,35 @@ static void place(struct wheel *w, struct wheel_timer *t, int64_t first_tick)
 	if (delta >= (int64_t)1 << 24)
 		at_tick = w->now_tick + ((int64_t)1 << 24) - 1;
 	list_add_tail(&w->slot[level][at_tick >> (6 * level) & 63], &t->link);
+	/* A slot of an upper level is handed down when its span begins. */
+	at_tick = at_tick >> (6 * level) << (6 * level);
+	if (at_tick < w->next_tick)
+		w->next_tick = at_tick;
+}
+
+/* The first tick after now_tick with a slot to run or to hand down. */
+static int64_t find_next(const struct wheel *w)
+{
+	int64_t next = INT64_MAX;
+
+	for (int level = 0; level < 4; level++) {
+		int64_t block = w->now_tick >> (6 * level);
+
+		for (int i = 1; i <= 64; i++) {
+			int64_t at = (block + i) << (6 * level);
+
+			if (at >= next)
+				break;
+			if (!list_empty(&w->slot[level][(block + i) & 63]))
+				next = at;
+		}
+	}
+	return next;
+}
+
+int64_t wheel_due_ms(const struct wheel *w)
+{
+	return w->next_tick == INT64_MAX ? INT64_MAX : w->next_tick * w->tick_ms;
 }
 
 void wheel_set(struct wheel *w, struct wheel_timer *t, int64_t at_ms)
@@ -86,6 +116,12 @@ void wheel_advance(struct wheel *w, int64_t now_ms, wheel_fn *fn, void *arg)
 	while (w->now_tick < target) {
 		struct list due;
 
+		if (w->next_tick > target) {
+			w->now_tick = target;
+			return;
+		}
+		if (w->next_tick > w->now_tick + 1)
+			w->now_tick = w->next_tick - 1;
 		w->now_tick++;
 		if ((w->now_tick & 63) == 0)
 			cascade(w, 1);
@@ -96,5 +132,7 @@ void wheel_advance(struct wheel *w, int64_t now_ms, wheel_fn *fn, void *arg)
 			list_del(&t->link);
 			fn(arg, t);
 		}
+		if (w->next_tick <= w->now_tick)
+			w->next_tick = find_next(w);
 	}
 }

@@ -17,6 +17,7 @@ struct wheel_timer {
 struct wheel {
 	struct list slot[4][64];
 	int64_t now_tick;
+	int64_t next_tick;  /* nothing is to be done before this one */
 	int tick_ms;
 };
 
@@ -28,6 +29,9 @@ void wheel_timer_init(struct wheel_timer *t);
 void wheel_set(struct wheel *w, struct wheel_timer *t, int64_t at_ms);
 void wheel_cancel(struct wheel_timer *t);
 bool wheel_armed(const struct wheel_timer *t);
+/* When the next wheel_advance can have something to do: at or before the first
+ * deadline. INT64_MAX: nothing is set. O(1). */
+int64_t wheel_due_ms(const struct wheel *w);
 /* Fires what is due; fn may set or cancel any timer, also freeing its own. */
 void wheel_advance(struct wheel *w, int64_t now_ms, wheel_fn *fn, void *arg);
 
