@@ -1,4 +1,4 @@
-/* secret.c - slots of two sizes in locked pages. Thread-safe by one mutex; the
+/* secret.c - slots of three sizes in locked pages. Thread-safe by one mutex; the
  * pages are never given back, only their slots. When the lock limit is too low
  * (ulimit -l) pages are used unlocked, and that is logged once. */
 #include "base/secret.h"
@@ -10,7 +10,9 @@
 #include "base/arena.h"
 #include "base/log.h"
 
-enum { SMALL = 64, LARGE = 1024, PAGES_BYTES = 64 * 1024 };
+enum { CLASSES = 3, PAGES_BYTES = 64 * 1024 };
+
+static const size_t slot_bytes[CLASSES] = { 64, 1024, 16 * 1024 };
 
 struct secret {
 	struct secret *next_free;
@@ -19,12 +21,12 @@ struct secret {
 };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static struct secret *free_slots[2];
+static struct secret *free_slots[CLASSES];
 static bool warned;
 
 static void add_pages(unsigned cls)
 {
-	size_t size = cls ? LARGE : SMALL;
+	size_t size = slot_bytes[cls];
 	char *m = mmap(NULL, PAGES_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
 	if (m == MAP_FAILED)
@@ -45,11 +47,13 @@ static void add_pages(unsigned cls)
 
 struct secret *secret_new(struct slice v)
 {
-	unsigned cls = v.len > SMALL - sizeof(struct secret);
+	unsigned cls = 0;
 	struct secret *s;
 
 	if (v.len > SECRET_MAX)
 		return NULL;
+	while (v.len + sizeof(struct secret) > slot_bytes[cls])
+		cls++;
 	pthread_mutex_lock(&lock);
 	if (!free_slots[cls])
 		add_pages(cls);
@@ -70,13 +74,14 @@ struct slice secret_get(const struct secret *s)
 void secret_free(struct secret **sp)
 {
 	struct secret *s = *sp;
-	unsigned cls;
+	unsigned cls = 0;
 
 	*sp = NULL;
 	if (!s)
 		return;
 	mem_wipe(s->data, s->len);
-	cls = s->size != SMALL;
+	while (s->size != slot_bytes[cls])
+		cls++;
 	pthread_mutex_lock(&lock);
 	s->next_free = free_slots[cls];
 	free_slots[cls] = s;

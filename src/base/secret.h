@@ -6,7 +6,7 @@
 
 #include "base/slice.h"
 
-enum { SECRET_MAX = 1000 }; /* bytes; longer ones are refused */
+enum { SECRET_MAX = 16000 }; /* bytes: tokens are passwords too; longer ones are refused */
 
 struct secret;
 
