@@ -14,7 +14,8 @@
 #include "loop/server.h"
 #include "loop/tls.h"
 
-enum { TICK_MS = 100, SLOW_TURN_US = 100 * 1000, DRAIN_GRACE_MS = 5000 };
+enum { TICK_MS = 100, /* of the wheel; the timer itself runs only when something is due */
+       SLOW_TURN_US = 100 * 1000, DRAIN_GRACE_MS = 5000 };
 
 /* -- timers ------------------------------------------------------------------- */
 
@@ -47,9 +48,24 @@ static void on_tick(uv_timer_t *h)
 {
 	struct loop *l = h->data;
 
+	l->tick_at_ms = INT64_MAX;
 	wheel_advance(&l->wheel, loop_now(l), fire, l);
 	if (l->draining)
 		finish_drain(l);
+}
+
+/* Before the loop sleeps: an idle process is not woken for nothing. */
+static void arm_tick(struct loop *l)
+{
+	int64_t due = wheel_due_ms(&l->wheel), now = loop_now(l);
+
+	if (l->draining && due > now + TICK_MS)
+		due = now + TICK_MS;
+	if (due >= l->tick_at_ms)
+		return; /* a timer that comes too early does nothing and is set again */
+	l->tick_at_ms = due;
+	uv_update_time(&l->uv);
+	uv_timer_start(&l->tick, on_tick, due > now ? (uint64_t)(due - now) : 0, 0);
 }
 
 struct slice loop_date(struct loop *l)
@@ -83,6 +99,7 @@ static void on_turn_end(uv_prepare_t *h)
 	struct loop *l = h->data;
 	int64_t took;
 
+	arm_tick(l);
 	if (!l->turn_began_us)
 		return;
 	took = (int64_t)(now_us() - l->turn_began_us);
@@ -147,7 +164,7 @@ static void start_handles(struct loop *l)
 	uv_check_init(&l->uv, &l->turn_begin);
 	uv_prepare_init(&l->uv, &l->turn_end);
 	l->tick.data = l->turn_begin.data = l->turn_end.data = l;
-	uv_timer_start(&l->tick, on_tick, TICK_MS, TICK_MS);
+	l->tick_at_ms = INT64_MAX;
 	uv_check_start(&l->turn_begin, on_turn_begin);
 	uv_prepare_start(&l->turn_end, on_turn_end);
 }

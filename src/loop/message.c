@@ -40,6 +40,29 @@ static void read_dovecot(struct arena *a, const json_t *root, struct push_messag
 		m->folder = text(a, fields, "mailbox");
 }
 
+/* jansson descends by recursion: more brackets than a message has are refused before. */
+static bool too_deep(struct slice json)
+{
+	bool quoted = false;
+	int depth = 0;
+
+	for (size_t i = 0; i < json.len; i++) {
+		char c = json.ptr[i];
+
+		if (quoted && c == '\\')
+			i++;
+		else if (c == '"')
+			quoted = !quoted;
+		else if (!quoted && (c == '{' || c == '['))
+			depth++;
+		else if (!quoted && (c == '}' || c == ']'))
+			depth--;
+		if (depth > MESSAGE_MAX_DEPTH)
+			return true;
+	}
+	return false;
+}
+
 int message_parse(struct arena *a, struct slice json, struct push_message *m_r, struct err *e)
 {
 	json_error_t why;
@@ -48,6 +71,8 @@ int message_parse(struct arena *a, struct slice json, struct push_message *m_r, 
 	*m_r = (struct push_message){ 0 };
 	if (json.len > MESSAGE_MAX_BYTES)
 		return err_set(e, ERR_BAD_REQUEST, "message of %zu bytes", json.len);
+	if (too_deep(json))
+		return err_set(e, ERR_BAD_REQUEST, "message nests too deep");
 	root = json_loadb(json.ptr ? json.ptr : "", json.len, JSON_REJECT_DUPLICATES, &why);
 	if (!json_is_object(root)) {
 		json_decref(root);
@@ -57,6 +82,10 @@ int message_parse(struct arena *a, struct slice json, struct push_message *m_r, 
 	m_r->folder = text(a, root, "folder");
 	m_r->auth_changed = slice_eq(text(a, root, "auth"), S("changed"));
 	m_r->taken = json_object_get(root, "taken") != NULL;
+	if (m_r->taken && json_is_integer(json_object_get(root, "taken"))) {
+		m_r->device = text(a, root, "device");
+		m_r->epoch = (uint64_t)json_integer_value(json_object_get(root, "taken"));
+	}
 	read_dovecot(a, root, m_r);
 	json_decref(root);
 	return 0;

@@ -7,13 +7,15 @@
 #include "base/arena.h"
 #include "base/err.h"
 
-enum { MESSAGE_MAX_BYTES = 64 * 1024 };
+enum { MESSAGE_MAX_BYTES = 64 * 1024, MESSAGE_MAX_DEPTH = 32 };
 
 struct push_message {
 	struct slice user;    /* as sent; empty on a channel message */
 	struct slice folder;  /* empty: any */
 	bool auth_changed;
-	bool taken;           /* another server has a device of the user now */
+	bool taken;           /* another server has a device of the user now: */
+	struct slice device;  /* this one (empty: not said), */
+	uint64_t epoch;       /* since this epoch */
 };
 
 /* -1 ERR_BAD_REQUEST: not JSON, not an object, or too large. */

@@ -17,7 +17,12 @@
 #include "work/pool.h"
 #include "work/work.h"
 
-enum { TICK_MS = 100, SOURCE_TURNS = 16, EXPIRE_TICKS = 50 };
+enum {
+	SOURCE_TURNS = 4,       /* of some hundred events each; the rest comes next turn */
+	EXPIRE_MS = 5000,
+	INBOX_TURN = 256,       /* messages handled in one turn */
+	INBOX_MAX = 65536,      /* beyond it everybody is looked after instead */
+};
 
 /* A message published by a worker of this process (embedded store). */
 struct published {
@@ -31,11 +36,14 @@ struct park_room {
 	struct push *push;
 	struct watch_room *watches;
 	struct pubsub *pubsub;
-	uv_timer_t tick;
-	unsigned ticks;
+	uv_timer_t tick, expiry;
+	uv_prepare_t before_sleep;
+	int64_t tick_at_ms;        /* when the tick fires; INT64_MAX: it does not */
 	uv_async_t inbox_async;
-	pthread_mutex_t inbox_lock;
+	pthread_mutex_t inbox_lock; /* of the next four */
 	struct published *inbox, **inbox_end;
+	unsigned inbox_n;
+	bool inbox_lost;
 	uv_poll_t source;
 	bool has_source;
 	int open_handles;
@@ -67,20 +75,38 @@ struct check_job {
 	struct request *rq;
 	struct verdict verdict;
 	uint64_t conn_id;
+	uint32_t ticket;
 };
 
 static void run_check(struct job *j)
 {
 	struct check_job *cj = (struct check_job *)j;
 
-	exchange_run(cj->work, cj->rq, &cj->verdict);
+	if (cj->rq)
+		exchange_run(cj->work, cj->rq, &cj->verdict);
+	else
+		cj->verdict = (struct verdict){ .kind = VERDICT_FAIL, .http_status = 503 };
 }
 
 static void free_check(struct check_job *cj)
 {
 	blob_free(&cj->verdict.body);
-	request_free(&cj->rq);
+	if (cj->rq)
+		request_free(&cj->rq);
 	free(cj);
+}
+
+/* Is the login that was refused still the one that the user's watch has? A phone may
+ * have brought a new password while the look ran. */
+static bool login_is_theirs(struct park_room *r, const struct request *rq)
+{
+	struct push_user *u = push_find_user(r->push, rq->user);
+	struct arena *a = arena_new();
+	struct be_cred c;
+	bool same = u && (!watch_cred(u, a, &c) || slice_eq(c.password, rq->parked->cred.password));
+
+	arena_free(&a);
+	return same;
 }
 
 static void check_done(struct job *j)
@@ -100,20 +126,27 @@ static void check_done(struct job *j)
 		cj->verdict = (struct verdict){ .kind = VERDICT_FAIL, .http_status = 503 };
 		err_set(&cj->verdict.err, ERR_BUSY, "shed");
 	}
-	if (cj->verdict.drop_user)
+	if (cj->verdict.drop_user && login_is_theirs(r, cj->rq))
 		park_refuse(r, cj->rq->user);
-	if (!push_checked(r->push, cj->conn_id, &cj->verdict))
+	if (!push_checked(r->push, cj->conn_id, cj->ticket, &cj->verdict))
 		conn_answer_verdict(r->l, cj->conn_id, &cj->verdict);
 	free_check(cj);
 }
 
+/* NULL: there is no login to look with. An empty one would be refused, and with it
+ * the user's phones. */
 static struct request *check_request(struct park_room *r, const struct park *facts, struct slice device_id,
 				     struct slice user)
 {
 	struct arena *a = arena_new();
 	struct request *rq = ARENA_NEW(a, struct request);
 	struct push_user *u = push_find_user(r->push, user);
+	struct be_cred cred;
 
+	if (!u || !watch_cred(u, a, &cred)) {
+		arena_free(&a);
+		return NULL;
+	}
 	rq->arena = a;
 	rq->kind = REQUEST_CHECK;
 	rq->rid = ++r->l->next_rid;
@@ -127,12 +160,12 @@ static struct request *check_request(struct park_room *r, const struct park *fac
 	rq->parked->device_id = arena_slice(a, device_id);
 	rq->query.device_id = rq->parked->device_id;
 	rq->query.version = facts->version;
-	if (!u || !watch_cred(u, a, &rq->parked->cred))
-		rq->parked->cred = (struct be_cred){ rq->user, rq->user, S_NONE };
+	rq->parked->cred = cred;
 	return rq;
 }
 
-static void act_check(void *self, uint64_t conn_id, const struct park *p, struct slice device_id, struct slice user)
+static void act_check(void *self, uint64_t conn_id, uint32_t ticket, const struct park *p, struct slice device_id,
+		      struct slice user)
 {
 	struct park_room *r = self;
 	struct check_job *cj = mem_alloc(sizeof(*cj));
@@ -141,6 +174,7 @@ static void act_check(void *self, uint64_t conn_id, const struct park *p, struct
 	cj->room = r;
 	cj->work = r->l->deps.work;
 	cj->conn_id = conn_id;
+	cj->ticket = ticket;
 	cj->rq = check_request(r, p, device_id, user);
 	r->l->exchanges_running++;
 	r->checks++;
@@ -241,7 +275,10 @@ void park_message(struct park_room *r, struct slice user, const struct push_mess
 			push_hurry_user(r->push, u);
 		return;
 	}
-	push_wake(r->push, user, m->folder, WAKE_EVENT);
+	if (m->taken && m->device.len)
+		push_taken(r->push, user, m->device, m->epoch);
+	else
+		push_wake(r->push, user, m->folder, WAKE_EVENT);
 }
 
 void park_rearmed(struct park_room *r)
@@ -249,30 +286,51 @@ void park_rearmed(struct park_room *r)
 	push_wake_all(r->push, WAKE_ARMED);
 }
 
+/* What has to be handed over however long the list is: passwords to forget. */
+static bool is_urgent(struct slice json)
+{
+	return json.len <= MESSAGE_MAX_BYTES && memmem(json.ptr, json.len, "\"auth\"", 6);
+}
+
 void park_published(void *arg, struct slice user, struct slice json)
 {
 	struct park_room *r = arg;
-	struct published *m = mem_alloc(sizeof(*m));
+	struct published *m;
 
-	m->user = mem_slice(user);
-	m->json = mem_slice(json);
 	pthread_mutex_lock(&r->inbox_lock);
-	*r->inbox_end = m;
-	r->inbox_end = &m->next;
+	if (json.len > MESSAGE_MAX_BYTES)
+		json = S("{}"); /* whatever it says, something happened */
+	if (user.len && r->inbox_n >= INBOX_MAX && !is_urgent(json)) {
+		r->inbox_lost = true;
+	} else {
+		m = mem_alloc(sizeof(*m));
+		m->user = mem_slice(user);
+		m->json = mem_slice(json);
+		*r->inbox_end = m;
+		r->inbox_end = &m->next;
+		r->inbox_n++;
+	}
 	pthread_mutex_unlock(&r->inbox_lock);
 	uv_async_send(&r->inbox_async);
 }
 
-static struct published *take_inbox(struct park_room *r)
+/* The oldest, NULL when there is none; *lost_r: some were not kept. */
+static struct published *take_one(struct park_room *r, bool *lost_r)
 {
-	struct published *all;
+	struct published *m;
 
 	pthread_mutex_lock(&r->inbox_lock);
-	all = r->inbox;
-	r->inbox = NULL;
-	r->inbox_end = &r->inbox;
+	m = r->inbox;
+	if (m) {
+		r->inbox = m->next;
+		r->inbox_n--;
+	}
+	if (!r->inbox)
+		r->inbox_end = &r->inbox;
+	*lost_r = r->inbox_lost;
+	r->inbox_lost = false;
 	pthread_mutex_unlock(&r->inbox_lock);
-	return all;
+	return m;
 }
 
 static void free_published(struct published *m)
@@ -282,22 +340,40 @@ static void free_published(struct published *m)
 	free(m);
 }
 
+static void handle_published(struct park_room *r, const struct published *m)
+{
+	struct push_message msg;
+	struct arena *a;
+
+	if (m->user.len == 0) {
+		park_rearmed(r);
+		return;
+	}
+	/* Every server hears of every user: most messages are of nobody here. */
+	if (!push_find_user(r->push, m->user) && !is_urgent(m->json))
+		return;
+	a = arena_new();
+	if (message_parse(a, m->json, &msg, NULL) == 0)
+		park_message(r, m->user, &msg);
+	arena_free(&a);
+}
+
 static void on_inbox(uv_async_t *h)
 {
 	struct park_room *r = h->data;
+	struct published *m;
+	bool lost;
 
-	for (struct published *m = take_inbox(r), *next; m; m = next) {
-		struct arena *a = arena_new();
-		struct push_message msg;
-
-		next = m->next;
-		if (m->user.len == 0)
+	for (int n = 0; n < INBOX_TURN; n++) {
+		m = take_one(r, &lost);
+		if (lost)
 			park_rearmed(r);
-		else if (message_parse(a, m->json, &msg, NULL) == 0)
-			park_message(r, m->user, &msg);
-		arena_free(&a);
+		if (!m)
+			return;
+		handle_published(r, m);
 		free_published(m);
 	}
+	uv_async_send(h);
 }
 
 /* --- sources of the whole process --------------------------------------------------------------- */
@@ -325,10 +401,10 @@ static int arm_source(struct park_room *r, struct err *e)
 
 	if (fd < 0)
 		return 0;
-	if (uv_poll_init(&r->l->uv, &r->source, fd) < 0 || uv_poll_start(&r->source, UV_READABLE, on_source) < 0)
-		return err_set(e, ERR_INTERNAL, "source of backend %s cannot be polled", b->ops->name);
+	r->has_source = uv_poll_init(&r->l->uv, &r->source, fd) == 0;
 	r->source.data = r;
-	r->has_source = true;
+	if (!r->has_source || uv_poll_start(&r->source, UV_READABLE, on_source) < 0)
+		return err_set(e, ERR_INTERNAL, "source of backend %s cannot be polled", b->ops->name);
 	return 0;
 }
 
@@ -363,8 +439,30 @@ static void on_tick(uv_timer_t *t)
 {
 	struct park_room *r = t->data;
 
+	r->tick_at_ms = INT64_MAX;
 	push_advance(r->push);
-	if (++r->ticks % EXPIRE_TICKS == 0)
+}
+
+/* Nothing that waits for time: no tick. */
+static void on_before_sleep(uv_prepare_t *h)
+{
+	struct park_room *r = h->data;
+	int64_t due = push_due_ms(r->push), now = loop_now(r->l);
+
+	if (due >= r->tick_at_ms)
+		return; /* a tick that comes too early does nothing and is set again */
+	r->tick_at_ms = due;
+	uv_update_time(&r->l->uv);
+	uv_timer_start(&r->tick, on_tick, due > now ? (uint64_t)(due - now) : 0, 0);
+}
+
+static void on_expiry(uv_timer_t *t)
+{
+	struct park_room *r = t->data;
+	struct pool_stats s;
+
+	pool_stats(r->l->deps.work->pool, &s);
+	if (s.idle)
 		expire_sessions(r);
 }
 
@@ -410,8 +508,12 @@ int park_init(struct park_room **r_r, struct loop *l, struct settings *set, stru
 	push_new(&r->push, &o, &acts, l->deps.clock, l->deps.rnd);
 	r->watches = watch_room_new(r);
 	uv_timer_init(&l->uv, &r->tick);
-	r->tick.data = r;
-	uv_timer_start(&r->tick, on_tick, TICK_MS, TICK_MS);
+	uv_timer_init(&l->uv, &r->expiry);
+	uv_prepare_init(&l->uv, &r->before_sleep);
+	r->tick.data = r->expiry.data = r->before_sleep.data = r;
+	r->tick_at_ms = INT64_MAX;
+	uv_timer_start(&r->expiry, on_expiry, EXPIRE_MS, EXPIRE_MS);
+	uv_prepare_start(&r->before_sleep, on_before_sleep);
 	uv_async_init(&l->uv, &r->inbox_async, on_inbox);
 	r->inbox_async.data = r;
 	store_on_publish(l->deps.work->store, park_published, r);
@@ -440,6 +542,8 @@ static void close_handle(struct park_room *r, uv_handle_t *h)
 void park_deinit(struct park_room **rp)
 {
 	struct park_room *r = *rp;
+	struct published *m;
+	bool lost;
 
 	*rp = NULL;
 	if (!r)
@@ -450,15 +554,15 @@ void park_deinit(struct park_room **rp)
 	push_free(&r->push);
 	watch_room_free(&r->watches);
 	close_handle(r, (uv_handle_t *)&r->tick);
+	close_handle(r, (uv_handle_t *)&r->expiry);
+	close_handle(r, (uv_handle_t *)&r->before_sleep);
 	close_handle(r, (uv_handle_t *)&r->inbox_async);
 	if (r->has_source)
 		close_handle(r, (uv_handle_t *)&r->source);
 	while (r->open_handles)
 		uv_run(&r->l->uv, UV_RUN_ONCE);
-	for (struct published *m = take_inbox(r), *next; m; m = next) {
-		next = m->next;
+	while ((m = take_one(r, &lost)) != NULL)
 		free_published(m);
-	}
 	pthread_mutex_destroy(&r->inbox_lock);
 	settings_unref(&r->set);
 	r->gone = true;

@@ -10,7 +10,8 @@
 #include "base/arena.h"
 #include "base/metrics.h"
 
-enum { TICK_MS = 100, ANSWERED_KEPT = 16 };
+/* CHECK_GRACE_MS: so much longer than its heartbeat a phone waits for a look that runs. */
+enum { TICK_MS = 100, ANSWERED_KEPT = 16, CHECK_GRACE_MS = 3000 };
 
 enum waiter_state {
 	W_NEW,      /* registered, its first look is under way */
@@ -28,10 +29,10 @@ struct waiter {
 	struct reply_text *expire;
 	uint64_t conn_id, gen, session;
 	int64_t until_ms;
-	uint32_t device_hash;
+	uint32_t device_hash, ticket; /* ticket: of the check that runs */
 	uint16_t device_len, n_topics;
 	uint8_t version_index, kind, state;
-	bool dirty, wants_hierarchy;
+	bool dirty, hurried, wants_hierarchy;
 	uint32_t topics[];         /* then the device id's bytes */
 };
 
@@ -53,6 +54,8 @@ struct push_user {
 	struct wheel_timer linger;
 	struct answered *answered; /* grows by one device answered */
 	void *watch;
+	uint64_t taken_epoch;      /* of the device that was taken last: for those not parked yet */
+	uint32_t taken_device;
 	uint16_t name_len, n_answered;
 	char name[];
 };
@@ -68,6 +71,7 @@ struct push {
 	struct reply_text *texts;
 	int64_t tokens_at_ms;
 	unsigned tokens;
+	uint32_t next_ticket;
 	unsigned n;
 	size_t bytes;
 };
@@ -255,8 +259,9 @@ static void free_waiter(struct push *p, struct waiter **wp)
 	unlink_waiter(p, w);
 	put_text(p, w->expire);
 	free(w);
+	/* A name that nobody proved to be his is not kept: a guesser has many. */
 	if (list_empty(&u->waiters))
-		wheel_set(&p->lingers, &u->linger, now(p) + p->o.linger_ms);
+		wheel_set(&p->lingers, &u->linger, now(p) + (u->watch || u->n_answered ? p->o.linger_ms : 0));
 }
 
 static struct waiter *new_waiter(struct push *p, uint64_t conn_id, struct push_user *u, size_t n_topics, struct slice device)
@@ -298,11 +303,12 @@ static void check(struct push *p, struct waiter *w)
 	};
 
 	list_del(&w->in_queue);
-	wheel_cancel(&w->timer);
+	wheel_set(&p->wheel, &w->timer, (w->until_ms > now(p) ? w->until_ms : now(p)) + CHECK_GRACE_MS);
 	w->state = W_CHECKING;
 	w->dirty = false;
+	w->ticket = ++p->next_ticket;
 	metric_add(M_wakes_total, 1);
-	p->acts.check(p->acts.self, w->conn_id, &facts, device_of(w), push_user_name(w->user));
+	p->acts.check(p->acts.self, w->conn_id, w->ticket, &facts, device_of(w), push_user_name(w->user));
 }
 
 static int64_t spaced_until(const struct push *p, const struct waiter *w)
@@ -460,7 +466,7 @@ void push_park(struct push *p, uint64_t conn_id, const struct verdict *v)
 	const struct park *k = v->park;
 	struct waiter *w = find_waiter(p, conn_id), *sized;
 	int64_t left = k->until_ms - now(p);
-	bool dirty = w && w->dirty;
+	bool dirty = w && w->dirty, hurried = w && w->hurried;
 	struct push_user *u = get_user(p, k->user);
 
 	/* The real one, with its device and topics, in place of the registered. */
@@ -471,20 +477,22 @@ void push_park(struct push *p, uint64_t conn_id, const struct verdict *v)
 	fill(p, w, v);
 	if (left > 0 && p->o.jitter_percent)
 		w->until_ms -= (int64_t)(rnd_u64(p->rnd) % (uint64_t)(left * p->o.jitter_percent / 100 + 1));
+	if (hurried)
+		w->until_ms = now(p);
 	w->state = W_PARKED;
 	metric_add(M_parked, 1);
 	wheel_set(&p->wheel, &w->timer, w->until_ms);
 	p->acts.watch(p->acts.self, u, k);
-	if (dirty)
+	if (dirty || (u->taken_device == w->device_hash && w->session < u->taken_epoch))
 		want_check(p, w, WAKE_EVENT);
 }
 
-bool push_checked(struct push *p, uint64_t conn_id, const struct verdict *v)
+bool push_checked(struct push *p, uint64_t conn_id, uint32_t ticket, const struct verdict *v)
 {
 	struct waiter *w = find_waiter(p, conn_id);
 	bool passing = v->kind != VERDICT_PARK && v->http_status == 503;
 
-	if (!w || w->state != W_CHECKING)
+	if (!w || w->state != W_CHECKING || w->ticket != ticket)
 		return true; /* answered meanwhile by someone else */
 	if (v->kind != VERDICT_PARK && !passing) {
 		note_answered(p, w);
@@ -496,8 +504,7 @@ bool push_checked(struct push *p, uint64_t conn_id, const struct verdict *v)
 		metric_add(M_wakes_false_total, 1);
 		w->gen = v->park->gen;
 		w->session = v->park->session;
-		if (w->dirty) {
-			w->dirty = false;
+		if (w->dirty && w->until_ms > now(p)) {
 			check(p, w);
 			return true;
 		}
@@ -528,6 +535,8 @@ void push_hurry(struct push *p, uint64_t conn_id)
 	struct waiter *w = find_waiter(p, conn_id);
 
 	/* In the next advance: the connection that calls may be the one to answer. */
+	if (w && w->state == W_NEW)
+		w->hurried = true;
 	if (w && w->state != W_NEW) {
 		w->until_ms = now(p);
 		if (w->state != W_CHECKING)
@@ -552,8 +561,7 @@ void push_drain(struct push *p, int64_t over_ms)
 			if (w->state == W_NEW)
 				continue;
 			w->until_ms = t + (int64_t)(rnd_u64(p->rnd) % (uint64_t)(over_ms > 0 ? over_ms : 1));
-			if (w->state == W_PARKED)
-				wheel_set(&p->wheel, &w->timer, w->until_ms);
+			wheel_set(&p->wheel, &w->timer, w->until_ms + (w->state == W_CHECKING ? CHECK_GRACE_MS : 0));
 		}
 }
 
@@ -590,6 +598,28 @@ bool push_wake(struct push *p, struct slice user, struct slice folder, enum wake
 	return true;
 }
 
+void push_taken(struct push *p, struct slice user, struct slice device_id, uint64_t epoch)
+{
+	struct push_user *u = push_find_user(p, user);
+	uint32_t hash = push_topic(device_id);
+	bool other;
+
+	if (!u)
+		return;
+	other = u->taken_epoch && u->taken_device != hash;
+	for (struct list *l = u->waiters.next, *next; l != &u->waiters; l = next) {
+		struct waiter *w = list_entry(l, struct waiter, of_user);
+
+		next = l->next;
+		if (w->state == W_NEW)
+			w->dirty |= other; /* one is remembered until they park; a second makes them look */
+		else if (w->device_hash == hash && w->session < epoch)
+			want_check(p, w, WAKE_EVENT);
+	}
+	u->taken_device = hash;
+	u->taken_epoch = epoch;
+}
+
 void push_wake_all(struct push *p, enum wake_why why)
 {
 	for (size_t b = 0; b <= p->users.mask; b++)
@@ -609,7 +639,7 @@ static void on_timer(void *arg, struct wheel_timer *t)
 	struct push *p = arg;
 	struct waiter *w = list_entry(t, struct waiter, timer);
 
-	if (w->until_ms <= now(p))
+	if (w->until_ms <= now(p) || w->state == W_CHECKING)
 		expire(p, w);
 	else
 		check(p, w); /* W_QUEUED: spaced, or to be tried again */
@@ -620,6 +650,15 @@ void push_advance(struct push *p)
 	wheel_advance(&p->wheel, now(p), on_timer, p);
 	wheel_advance(&p->lingers, now(p), on_linger, p);
 	run_queue(p);
+}
+
+int64_t push_due_ms(const struct push *p)
+{
+	int64_t due = wheel_due_ms(&p->wheel), linger = wheel_due_ms(&p->lingers);
+
+	if (!list_empty(&p->queue) && due > now(p) + TICK_MS)
+		due = now(p) + TICK_MS;
+	return due < linger ? due : linger;
 }
 
 unsigned push_waiting(const struct push *p)

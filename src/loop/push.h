@@ -35,8 +35,10 @@ struct push_options {
 struct push_acts {
 	void *self;
 	/* Have a worker look (REQUEST_CHECK with w's facts); the verdict comes back by
-	 * push_checked. Strings are borrowed for the call. */
-	void (*check)(void *self, uint64_t conn_id, const struct park *p, struct slice device_id, struct slice user);
+	 * push_checked, with the ticket: the connection may wait for something else by
+	 * then. Strings are borrowed for the call. */
+	void (*check)(void *self, uint64_t conn_id, uint32_t ticket, const struct park *p, struct slice device_id,
+		      struct slice user);
 	/* Answer and forget: the waiter is gone when this is called. */
 	void (*answer)(void *self, uint64_t conn_id, int http_status, struct slice body);
 	/* The first waiter of a user parked: see that its mail server tells changes; cred
@@ -59,10 +61,11 @@ void push_after(struct push *p, uint64_t conn_id, struct slice user, struct slic
 void push_park(struct push *p, uint64_t conn_id, const struct verdict *v);
 /* The verdict of a check. True: it was a PARK or a passing failure, and the phone
  * waits on. False: answer the phone with it; the waiter is gone. */
-bool push_checked(struct push *p, uint64_t conn_id, const struct verdict *v);
+bool push_checked(struct push *p, uint64_t conn_id, uint32_t ticket, const struct verdict *v);
 void push_drop(struct push *p, uint64_t conn_id);
 /* Bytes came from the phone: answer it as if its time were up, in the next advance. */
 void push_hurry(struct push *p, uint64_t conn_id);
+/* All of the user's, also those whose first look is under way: they do not park. */
 void push_hurry_user(struct push *p, struct push_user *u);
 /* Answers all, spread over that time. */
 void push_drain(struct push *p, int64_t over_ms);
@@ -73,11 +76,15 @@ enum wake_why {
 };
 /* folder: backend path, empty for any. Unknown users are no error: false. */
 bool push_wake(struct push *p, struct slice user, struct slice folder, enum wake_why why);
+/* Another server has the device since `epoch`: its waiters of an older epoch look. */
+void push_taken(struct push *p, struct slice user, struct slice device_id, uint64_t epoch);
 /* After an outage of the pub/sub connection: everybody, paced. */
 void push_wake_all(struct push *p, enum wake_why why);
 
-/* Timers and paced checks; call about every 100 ms. */
+/* Timers and paced checks; call when push_due_ms has come. */
 void push_advance(struct push *p);
+/* INT64_MAX: nothing waits for time. */
+int64_t push_due_ms(const struct push *p);
 unsigned push_waiting(const struct push *p);
 /* User-space bytes of all waiters and users. */
 size_t push_bytes(const struct push *p);

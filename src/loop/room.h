@@ -51,6 +51,7 @@ struct loop {
 	struct jobs *jobs;
 	struct wheel wheel;
 	uv_timer_t tick;
+	int64_t tick_at_ms;     /* when it fires; INT64_MAX: it does not */
 	uv_async_t stop;
 	uv_prepare_t turn_end;
 	uv_check_t turn_begin;

@@ -1,88 +1,38 @@
-/* watch.c - watches of users. Loop thread; jobs carry copies and come back by
- * pointer, because a watch lives until its last job is back (dying).
- * Trap: a poll handle belongs to the watch's fd, so it is closed before the
- * closing job closes the fd. */
-#include "loop/watch.h"
-
+/* watch.c - watches of users: their states, time and pacing. Loop thread; what
+ * calls backends is in watch_job.c. A watch belongs to its user until watch_drop,
+ * then it is dying and goes when its last job is back.
+ * Trap: park_refuse comes back by watch_drop for the very watch whose job's end is
+ * being worked on: `held` keeps it until back() is through. */
 #include <stdlib.h>
 
 #include "base/log.h"
 #include "base/metrics.h"
-#include "base/secret.h"
-#include "work/pool.h"
-#include "work/work.h"
+#include "loop/watch_priv.h"
 
-enum { EVENTS_MAX = 64, FOLDERS_MAX = 64, FIRST_PAUSE_MS = 1000, LONGEST_PAUSE_MS = 60000 };
-#define REFRESH_MS (20 * 60 * 1000LL) /* RFC 2177: re-issue IDLE before 29 minutes */
-
-enum watch_state { WATCH_IDLE, WATCH_OPENING, WATCH_ARMED, WATCH_READING, WATCH_PAUSED, WATCH_CLOSING };
-
-struct watched {
-	struct loop_timer timer; /* the sooner of due and sweep */
-	struct list link;
-	struct watch_room *room;
-	struct push_user *u;      /* NULL when dying */
-	struct slice user, login; /* owned */
-	struct secret *password;
-	struct watch *w;
-	uv_poll_t *poll;
-	int fd;
-	enum watch_state state;
-	enum be_watch_kind kind;
-	char **folders;             /* owned, of exact size: most users wait for one or two */
-	size_t n_folders, n_open;   /* known, and those of them that the open watch covers */
-	size_t missed;
-	int64_t pause_ms, due_ms, sweep_ms;
-	bool dying;
-};
+enum { FOLDERS_MAX = 256, FIRST_PAUSE_MS = 1000, LONGEST_PAUSE_MS = 60000, PACE_MS = 100 };
+/* RFC 2177: IDLE is to be renewed before 29 minutes. The backend renews at a read
+ * that finds nothing; one that finds something is followed by another soon. */
+#define REFRESH_MS (12 * 60 * 1000LL)
+enum { REFRESH_AGAIN_MS = 60 * 1000, STABLE_MS = 60 * 1000 };
 
 struct watch_room {
 	struct loop *loop;
 	struct park_room *park; /* not after watch_room_free: dying watches do not use it */
-	struct list all;
+	struct list all, queue; /* queue: WATCH_QUEUED, oldest first */
+	struct loop_timer pace;
+	int64_t tokens_at_ms;
+	int64_t tokens;         /* logins that may begin now, in thousandths */
+	struct log_limit lost_limit, failed_limit;
 	unsigned counts[5];
 	bool closing;
 };
 
-struct watch_job {
-	struct job job;
-	struct work *work;
-	struct watched *w;
-	enum { JOB_OPEN, JOB_READ, JOB_CLOSE } what;
-	struct arena *a;
-	struct be_cred cred;
-	struct slice *folders;
-	size_t n_folders;
-	/* results */
-	struct watch *watch;
-	int fd;
-	enum be_watch_kind kind;
-	size_t missed;
-	enum be_result rc;
-	struct err err;
-	struct slice events[EVENTS_MAX];
-	size_t n_events;
-	bool overflow;
-};
-
-struct watch_room *watch_room_new(struct park_room *park)
-{
-	struct watch_room *r = mem_alloc(sizeof(*r));
-
-	r->park = park;
-	r->loop = park_loop(park);
-	list_init(&r->all);
-	return r;
-}
-
-static struct loop *loop_of(const struct watched *w)
-{
-	return w->room->loop;
-}
+static void step(struct watched *w);
+static void back(struct job *job);
 
 static int64_t now_of(const struct watched *w)
 {
-	return loop_now(loop_of(w));
+	return loop_now(w->loop);
 }
 
 /* --- poll ------------------------------------------------------------------------- */
@@ -101,107 +51,59 @@ static void stop_poll(struct watched *w)
 	w->poll = NULL;
 }
 
-static void submit(struct watched *w, int what);
+static void read_now(struct watched *w, bool refresh)
+{
+	if (w->poll)
+		uv_poll_stop(w->poll);
+	w->refresh = refresh;
+	watch_submit(w, WATCH_JOB_READ, back);
+}
 
 static void on_readable(uv_poll_t *p, int status, int events)
 {
 	struct watched *w = p->data;
 
-	uv_poll_stop(p);
 	if (w->state == WATCH_ARMED)
-		submit(w, JOB_READ);
+		read_now(w, false);
+	else
+		uv_poll_stop(p);
 }
 
-static void start_poll(struct watched *w)
+/* False: the descriptor cannot be polled. */
+static bool start_poll(struct watched *w)
 {
 	if (w->fd < 0)
-		return;
+		return true;
 	if (!w->poll) {
 		w->poll = mem_alloc(sizeof(*w->poll));
 		w->poll->data = w;
-		if (uv_poll_init(&loop_of(w)->uv, w->poll, w->fd) < 0) {
+		if (uv_poll_init(&w->loop->uv, w->poll, w->fd) < 0) {
 			free(w->poll);
 			w->poll = NULL;
-			return;
+			return false;
 		}
 	}
-	uv_poll_start(w->poll, UV_READABLE, on_readable);
+	return uv_poll_start(w->poll, UV_READABLE, on_readable) == 0;
 }
 
-/* --- jobs --------------------------------------------------------------------------- */
+/* --- time --------------------------------------------------------------------------- */
 
-static void on_event(void *arg, struct slice user, struct slice folder)
+static size_t extras_armed(const struct watched *w)
 {
-	struct watch_job *j = arg;
+	size_t n = 0;
 
-	if (j->n_events == EVENTS_MAX) {
-		j->overflow = true;
-		return;
+	list_for(l, &w->extras) {
+		enum watch_state s = list_entry(l, struct watched, of_main)->state;
+
+		n += s == WATCH_ARMED || s == WATCH_READING;
 	}
-	for (size_t i = 0; i < j->n_events; i++)
-		if (slice_eq(j->events[i], folder))
-			return;
-	j->events[j->n_events++] = arena_slice(j->a, folder);
+	return n;
 }
 
-static void run_open(struct watch_job *j)
-{
-	struct work *wk = j->work;
-	int64_t deadline = clock_now(wk->clock) + settings_ms(wk->settings, "limits.login_deadline");
-	struct session *s = NULL;
-
-	j->fd = -1;
-	if (!wk->mail->ops->watch_open) {
-		j->kind = BE_WATCH_NONE;
-		return;
-	}
-	j->rc = pool_get(wk->pool, wk->mail, &j->cred, deadline, &s, &j->err);
-	if (j->rc != BE_OK)
-		return;
-	pool_detach(wk->pool, s);
-	j->rc = wk->mail->ops->watch_open(&s, j->folders, j->n_folders, deadline, &j->watch, &j->fd, &j->kind, &j->missed,
-					  &j->err);
-	if (j->rc == BE_PERM && j->err.code == ERR_UNSUPPORTED) {
-		j->kind = BE_WATCH_NONE; /* a server without push: it is looked after by sweeps */
-		j->rc = BE_OK;
-	}
-	if (s)
-		wk->mail->ops->logout(&s);
-}
-
-static void run_job(struct job *job)
-{
-	struct watch_job *j = (struct watch_job *)job;
-	const struct backend_ops *ops = j->work->mail->ops;
-
-	if (j->what == JOB_OPEN)
-		run_open(j);
-	else if (j->what == JOB_READ)
-		j->rc = ops->watch_read(j->watch, on_event, j, &j->err);
-	else if (j->watch)
-		ops->watch_close(&j->watch);
-}
-
-static void free_watched(struct watched *w)
-{
-	struct watch_room *r = w->room;
-
-	loop_timer_cancel(&w->timer);
-	list_del(&w->link);
-	secret_free(&w->password);
-	for (size_t i = 0; i < w->n_folders; i++)
-		free(w->folders[i]);
-	free(w->folders);
-	free((char *)w->user.ptr);
-	free((char *)w->login.ptr);
-	free(w);
-	if (r->closing && list_empty(&r->all))
-		free(r);
-}
-
+/* Are there folders that no server tells of? An extra's are its main's. */
 static bool sweeps(const struct watched *w)
 {
-	return w->missed || w->kind == BE_WATCH_NONE;
+	return !w->extra && (w->kind == BE_WATCH_NONE || w->left_out || w->missed > extras_armed(w));
 }
 
 static void set_timer(struct watched *w)
@@ -211,19 +113,18 @@ static void set_timer(struct watched *w)
 	if (w->state == WATCH_ARMED && sweeps(w) && w->sweep_ms < at)
 		at = w->sweep_ms;
 	loop_timer_cancel(&w->timer);
-	if (at != INT64_MAX && (w->state == WATCH_ARMED || w->state == WATCH_PAUSED))
-		loop_timer_set(w->room->loop, &w->timer, at);
+	if (at != INT64_MAX && (w->state == WATCH_ARMED || w->state == WATCH_PAUSED || w->state == WATCH_UNCLOSED))
+		loop_timer_set(w->loop, &w->timer, at);
 }
 
-static void count(struct watched *w, int by)
+static int64_t jittered(const struct watched *w, int64_t ms)
 {
-	w->room->counts[w->kind] = (unsigned)((int)w->room->counts[w->kind] + by);
-	metric_add(M_watches, by);
+	return ms - (int64_t)(rnd_u64(w->loop->deps.rnd) % (uint64_t)(ms / 10 + 1));
 }
 
 static void pause_watch(struct watched *w)
 {
-	uint64_t r = rnd_u64(loop_of(w)->deps.rnd);
+	uint64_t r = rnd_u64(w->loop->deps.rnd);
 
 	w->pause_ms = w->pause_ms ? w->pause_ms * 2 : FIRST_PAUSE_MS;
 	if (w->pause_ms > LONGEST_PAUSE_MS)
@@ -233,144 +134,357 @@ static void pause_watch(struct watched *w)
 	set_timer(w);
 }
 
+/* --- logins, paced -------------------------------------------------------------------- */
+
+static void run_queue(struct watch_room *r)
+{
+	int64_t now = loop_now(r->loop), rate = settings_int(park_settings(r->park), "push.rearm_rate");
+
+	r->tokens += (now - r->tokens_at_ms) * rate;
+	r->tokens_at_ms = now;
+	if (r->tokens > rate * 1000)
+		r->tokens = rate * 1000;
+	while (r->tokens >= 1000 && !list_empty(&r->queue)) {
+		struct watched *w = list_entry(r->queue.next, struct watched, in_queue);
+
+		r->tokens -= 1000;
+		list_del(&w->in_queue);
+		watch_submit(w, WATCH_JOB_OPEN, back);
+	}
+	if (!list_empty(&r->queue))
+		loop_timer_set(r->loop, &r->pace, now + PACE_MS);
+}
+
+static void on_pace(struct loop *l, struct loop_timer *t)
+{
+	run_queue(list_entry(t, struct watch_room, pace));
+}
+
+static void want_open(struct watched *w)
+{
+	w->state = WATCH_QUEUED;
+	list_add_tail(&w->room->queue, &w->in_queue);
+	run_queue(w->room);
+}
+
+/* --- life of one ------------------------------------------------------------------------ */
+
+static void on_timer(struct loop *l, struct loop_timer *t);
+
+static struct watched *new_watched(struct watch_room *r, struct slice user, struct slice login)
+{
+	struct watched *w = mem_alloc(sizeof(*w));
+
+	w->room = r;
+	w->loop = r->loop;
+	w->user = mem_slice(user);
+	w->login = mem_slice(login);
+	w->fd = -1;
+	loop_timer_init(&w->timer, on_timer);
+	list_init(&w->in_queue);
+	list_init(&w->extras);
+	list_init(&w->of_main);
+	list_add_tail(&r->all, &w->link);
+	return w;
+}
+
+static void free_room(struct watch_room *r)
+{
+	if (r->closing && list_empty(&r->all))
+		free(r);
+}
+
+static void free_watched(struct watched *w)
+{
+	struct watch_room *r = w->room;
+
+	loop_timer_cancel(&w->timer);
+	list_del(&w->link);
+	list_del(&w->in_queue);
+	list_del(&w->of_main);
+	secret_free(&w->password);
+	for (size_t i = 0; i < w->n_folders; i++)
+		free(w->folders[i]);
+	free(w->folders);
+	free((char *)w->user.ptr);
+	free((char *)w->login.ptr);
+	free(w);
+	free_room(r);
+}
+
+static void count(struct watched *w, int by)
+{
+	w->room->counts[w->kind] = (unsigned)((int)w->room->counts[w->kind] + by);
+	metric_add(M_watches, by);
+}
+
+/* From ARMED or READING to a closing job. */
+static void disarm(struct watched *w)
+{
+	stop_poll(w);
+	count(w, -1);
+	loop_timer_cancel(&w->timer);
+	w->fd = -1;
+	watch_submit(w, WATCH_JOB_CLOSE, back);
+	if (w->main)
+		set_timer(w->main); /* its folder is the sweeps' now */
+}
+
+static void kill_watch(struct watched *w)
+{
+	w->dying = true;
+	w->main = NULL;
+	list_del(&w->of_main);
+	list_del(&w->in_queue);
+	loop_timer_cancel(&w->timer);
+	secret_free(&w->password);
+	list_for_safe(l, &w->extras)
+		kill_watch(list_entry(l, struct watched, of_main)); /* one level: extras have none */
+	step(w);
+}
+
+static void end(struct watched *w)
+{
+	if (w->state == WATCH_ARMED)
+		disarm(w);
+	else if (w->w && w->state != WATCH_UNCLOSED)
+		watch_submit(w, WATCH_JOB_CLOSE, back);
+	else if (w->state == WATCH_UNCLOSED)
+		set_timer(w);
+	else
+		free_watched(w);
+}
+
+static bool job_is_out(const struct watched *w)
+{
+	return w->state == WATCH_OPENING || w->state == WATCH_READING || w->state == WATCH_CLOSING;
+}
+
+/* --- IDLE: which folders -------------------------------------------------------------------- */
+
+static bool has_inbox(char *const *folders, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (slice_ieq(slice_str(folders[i]), S("INBOX")))
+			return true;
+	return false;
+}
+
+/* The one that the backend picked of those it was told: INBOX, else the first. */
+static bool is_own(const struct watched *w, size_t i)
+{
+	return has_inbox(w->folders, w->n_open) ? slice_ieq(slice_str(w->folders[i]), S("INBOX")) : i == 0;
+}
+
+static bool has_extra(const struct watched *w, const char *folder)
+{
+	list_for(l, &w->extras)
+		if (strcmp(list_entry(l, struct watched, of_main)->folders[0], folder) == 0)
+			return true;
+	return false;
+}
+
+static void set_password(struct watched *w, struct slice password)
+{
+	struct secret *fresh = secret_new(password);
+
+	if (!fresh)
+		return;
+	secret_free(&w->password);
+	w->password = fresh;
+}
+
+static void add_extra(struct watched *w, const char *folder)
+{
+	struct watched *x = new_watched(w->room, w->user, w->login);
+
+	x->extra = true;
+	x->main = w;
+	list_add_tail(&w->extras, &x->of_main);
+	x->folders = mem_alloc(sizeof(*x->folders));
+	x->folders[x->n_folders++] = mem_str(slice_str(folder));
+	set_password(x, secret_get(w->password));
+	want_open(x);
+}
+
+static void keep_extras(struct watched *w)
+{
+	int64_t most = settings_int(park_settings(w->room->park), "push.idle_folders") - 1, n = 0;
+
+	if (w->kind != BE_WATCH_IDLE)
+		most = 0;
+	list_for_safe(l, &w->extras)
+		if (++n > most)
+			kill_watch(list_entry(l, struct watched, of_main));
+	for (size_t i = 0; i < w->n_folders && n < most; i++) {
+		if (is_own(w, i) || has_extra(w, w->folders[i]))
+			continue;
+		add_extra(w, w->folders[i]);
+		n++;
+	}
+}
+
+/* Folders came that the open watch was not told of. */
+static void cover_more(struct watched *w)
+{
+	size_t more = w->n_folders - w->n_open;
+	bool inbox_too = !has_inbox(w->folders, w->n_open) && has_inbox(w->folders, w->n_folders);
+
+	if (w->kind == BE_WATCH_NOTIFY || w->kind == BE_WATCH_NONE) {
+		w->n_open = w->n_folders; /* of all folders, or of none */
+		return;
+	}
+	/* IDLE prefers INBOX, and took it where it was told of no folder. */
+	if (w->kind != BE_WATCH_IDLE || inbox_too || w->n_open == 0) {
+		w->reopen = true;
+		disarm(w);
+		return;
+	}
+	w->missed += more;
+	w->n_open = w->n_folders;
+	keep_extras(w);
+	set_timer(w);
+}
+
+/* What comes next where no job is out. */
+static void step(struct watched *w)
+{
+	if (w->held || job_is_out(w))
+		return;
+	if (w->dying)
+		end(w);
+	else if (w->state == WATCH_ARMED && w->n_folders > w->n_open)
+		cover_more(w);
+}
+
+/* --- jobs come back --------------------------------------------------------------------- */
+
+static void lost(struct watched *w, const struct err *e)
+{
+	if (log_allowed(&w->room->lost_limit, now_of(w), 10, 10000))
+		LOG_W("watch_lost", L_S("user", w->user), L_ERR(e));
+	metric_add(M_watch_losses_total, 1);
+	/* One that is lost as soon as it stands is no reason to begin with short pauses. */
+	if (now_of(w) - w->armed_ms > STABLE_MS)
+		w->pause_ms = 0;
+	disarm(w);
+}
+
 static void armed(struct watched *w, struct watch_job *j)
 {
+	struct err e = { 0 };
+
 	w->w = j->watch;
 	w->fd = j->fd;
 	w->kind = j->kind;
 	w->missed = j->missed;
 	w->n_open = j->n_folders;
-	w->pause_ms = 0;
 	w->state = WATCH_ARMED;
-	w->due_ms = now_of(w) + REFRESH_MS;
-	w->sweep_ms = now_of(w) + settings_ms(park_settings(w->room->park), "push.fallback_sweep");
+	w->armed_ms = now_of(w);
+	w->due_ms = w->armed_ms + jittered(w, REFRESH_MS);
+	w->sweep_ms = w->armed_ms + jittered(w, settings_ms(park_settings(w->room->park), "push.fallback_sweep"));
 	count(w, 1);
-	start_poll(w);
+	if (!start_poll(w)) {
+		err_set(&e, ERR_INTERNAL, "descriptor %d cannot be polled", w->fd);
+		lost(w, &e);
+		return;
+	}
+	keep_extras(w);
 	set_timer(w);
+	if (w->main)
+		set_timer(w->main);
 	if (sweeps(w))
 		LOG_D("watch_incomplete", L_S("user", w->user), L_I("kind", w->kind), L_I("folders_by_sweep", w->missed));
 	/* What happened before the server confirmed was not told. */
-	push_wake(park_push(w->room->park), w->user, S_NONE, WAKE_ARMED);
+	push_wake(park_push(w->room->park), w->user, w->extra ? slice_str(w->folders[0]) : S_NONE, WAKE_ARMED);
 }
 
 static void opened(struct watched *w, struct watch_job *j)
 {
+	bool refused = j->rc == BE_PERM && j->err.code == ERR_AUTH;
+
 	if (j->rc == BE_OK) {
 		armed(w, j);
 		return;
 	}
-	LOG_W("watch_failed", L_S("user", w->user), L_I("pause_ms", w->pause_ms), L_ERR(&j->err));
+	if (log_allowed(&w->room->failed_limit, now_of(w), 10, 10000))
+		LOG_W("watch_failed", L_S("user", w->user), L_I("pause_ms", w->pause_ms), L_ERR(&j->err));
 	pause_watch(w);
-	if (j->rc == BE_PERM && j->err.code == ERR_AUTH)
-		park_refuse(w->room->park, w->user); /* comes back by watch_drop: w is dying then */
-}
-
-static void lost(struct watched *w, const struct err *e)
-{
-	LOG_W("watch_lost", L_S("user", w->user), L_ERR(e));
-	metric_add(M_watch_losses_total, 1);
-	stop_poll(w);
-	count(w, -1);
-	submit(w, JOB_CLOSE);
+	if (refused && slice_eq(secret_get(w->password), j->cred.password))
+		park_refuse(w->room->park, w->user); /* comes back by watch_drop: dying then */
 }
 
 static void was_read(struct watched *w, struct watch_job *j)
 {
 	struct push *p = park_push(w->room->park);
 
-	for (size_t i = 0; i < j->n_events; i++)
-		push_wake(p, w->user, j->overflow ? S_NONE : j->events[i], WAKE_EVENT);
-	if (j->rc != BE_OK) {
+	if (j->job.shed) {
+		/* Nobody had time to read it: the phones look when they can, it is read a little later. */
+		push_wake(p, w->user, S_NONE, WAKE_ARMED);
+		w->state = WATCH_ARMED;
+		w->due_ms = now_of(w) + FIRST_PAUSE_MS;
+		set_timer(w);
+		return;
+	}
+	if (j->overflow)
+		push_wake(p, w->user, S_NONE, WAKE_EVENT);
+	for (size_t i = 0; i < j->n_events && !j->overflow; i++)
+		push_wake(p, w->user, j->events[i], WAKE_EVENT);
+	if (w->refresh || w->due_ms <= now_of(w))
+		w->due_ms = now_of(w) + (j->n_events ? REFRESH_AGAIN_MS : jittered(w, REFRESH_MS));
+	if (j->rc != BE_OK || !start_poll(w)) {
 		lost(w, &j->err);
 		return;
 	}
 	w->state = WATCH_ARMED;
-	w->due_ms = now_of(w) + REFRESH_MS;
-	start_poll(w);
 	set_timer(w);
 }
 
-static void next_step(struct watched *w)
+static void was_closed(struct watched *w, struct watch_job *j)
 {
-	if (w->dying) {
-		stop_poll(w);
-		if (w->state == WATCH_ARMED || w->state == WATCH_READING)
-			count(w, -1);
-		if (w->w)
-			submit(w, JOB_CLOSE);
-		else
-			free_watched(w);
-	} else if (w->state == WATCH_ARMED && w->n_folders > w->n_open && w->kind != BE_WATCH_NONE) {
-		/* Another phone waits for more folders: open anew with all of them. */
-		stop_poll(w);
-		count(w, -1);
-		submit(w, JOB_CLOSE);
+	if (j->job.shed && w->room->closing) {
+		watch_close_here(j);
+	} else if (j->job.shed) {
+		w->w = j->watch;
+		w->due_ms = now_of(w) + FIRST_PAUSE_MS;
+		w->state = WATCH_UNCLOSED;
+		set_timer(w);
+		return;
 	}
-}
-
-static void was_shed(struct watch_job *j)
-{
-	j->rc = BE_TEMP;
-	err_set(&j->err, ERR_BUSY, "shed");
-	if (j->what == JOB_CLOSE && j->watch) {
-		enum role was = role_current;
-
-		role_current = ROLE_NONE; /* the loop is ending: nothing is left to be blocked */
-		j->work->mail->ops->watch_close(&j->watch);
-		role_current = was;
-	}
+	w->state = WATCH_IDLE;
+	if (w->dying)
+		return;
+	if (w->reopen)
+		want_open(w);
+	else
+		pause_watch(w);
+	w->reopen = false;
 }
 
 static void back(struct job *job)
 {
 	struct watch_job *j = (struct watch_job *)job;
 	struct watched *w = j->w;
-	int what = j->what;
 
-	if (job->shed)
-		was_shed(j);
-	if (what == JOB_OPEN && w->dying && j->rc == BE_OK) {
-		w->w = j->watch; /* next_step closes it */
-		w->state = WATCH_IDLE;
-	} else if (what == JOB_OPEN && !w->dying) {
+	if (job->shed) {
+		j->rc = BE_TEMP;
+		err_set(&j->err, ERR_BUSY, "shed");
+	}
+	w->held = true;
+	if (j->what == WATCH_JOB_CLOSE) {
+		was_closed(w, j);
+	} else if (w->dying) {
+		if (j->what == WATCH_JOB_OPEN)
+			w->w = j->rc == BE_OK ? j->watch : NULL;
+		w->state = j->what == WATCH_JOB_READ ? WATCH_ARMED : WATCH_IDLE;
+	} else if (j->what == WATCH_JOB_OPEN) {
 		opened(w, j);
-	} else if (what == JOB_READ && !w->dying) {
+	} else {
 		was_read(w, j);
-	} else if (what == JOB_CLOSE) {
-		w->w = NULL;
-		w->state = WATCH_IDLE;
-		if (!w->dying)
-			pause_watch(w);
 	}
-	/* A job that was submitted just now owns the next step. */
-	if (w->state != WATCH_OPENING && w->state != WATCH_CLOSING && (w->state != WATCH_READING || what == JOB_READ))
-		next_step(w);
-	arena_free(&j->a);
-	free(j);
-}
-
-static void submit(struct watched *w, int what)
-{
-	struct watch_job *j = mem_alloc(sizeof(*j));
-
-	j->job = (struct job){ .cls = JOB_BACKGROUND, .run = run_job, .done = back };
-	j->work = loop_of(w)->deps.work;
-	j->w = w;
-	j->what = what;
-	j->a = arena_new();
-	j->watch = w->w;
-	w->state = what == JOB_OPEN ? WATCH_OPENING : what == JOB_READ ? WATCH_READING : WATCH_CLOSING;
-	if (what == JOB_CLOSE)
-		w->w = NULL;
-	if (what == JOB_OPEN) {
-		j->cred = (struct be_cred){ arena_slice(j->a, w->user), arena_slice(j->a, w->login),
-					    arena_slice(j->a, secret_get(w->password)) };
-		j->n_folders = w->n_folders;
-		j->folders = arena_alloc(j->a, (w->n_folders + 1) * sizeof(*j->folders));
-		for (size_t i = 0; i < w->n_folders; i++)
-			j->folders[i] = arena_slice(j->a, slice_str(w->folders[i]));
-	}
-	job_submit(loop_of(w)->jobs, &j->job);
+	w->held = false;
+	watch_job_free(j);
+	step(w);
 }
 
 /* --- from the registry ------------------------------------------------------------------ */
@@ -388,54 +502,42 @@ static bool hook_tells(const struct settings *set)
 
 static void add_folders(struct watched *w, const struct park *p)
 {
-	for (size_t i = 0; i < p->n_folders && w->n_folders < FOLDERS_MAX; i++) {
+	for (size_t i = 0; i < p->n_folders; i++) {
 		bool known = false;
 
 		for (size_t k = 0; k < w->n_folders && !known; k++)
 			known = slice_eq(slice_str(w->folders[k]), p->folders[i]);
 		if (known)
 			continue;
+		if (w->n_folders == FOLDERS_MAX) {
+			w->left_out++;
+			continue;
+		}
 		w->folders = mem_realloc(w->folders, (w->n_folders + 1) * sizeof(*w->folders));
 		w->folders[w->n_folders++] = mem_str(p->folders[i]);
 	}
-}
-
-static void on_timer(struct loop *l, struct loop_timer *t);
-
-static struct watched *new_watched(struct watch_room *r, struct push_user *u, const struct park *p)
-{
-	struct watched *w = mem_alloc(sizeof(*w));
-
-	w->room = r;
-	w->u = u;
-	w->user = mem_slice(push_user_name(u));
-	w->login = mem_slice(p->cred.login);
-	w->fd = -1;
-	loop_timer_init(&w->timer, on_timer);
-	list_add_tail(&r->all, &w->link);
-	push_user_set_watch(u, w);
-	return w;
 }
 
 void watch_want(struct watch_room *r, struct push_user *u, const struct park *p)
 {
 	struct watched *w = push_user_watch(u);
 
-	if (!w)
-		w = new_watched(r, u, p);
-	if (!w->password || !slice_eq(secret_get(w->password), p->cred.password)) {
-		struct secret *fresh = secret_new(p->cred.password);
-
-		if (!fresh)
-			return;
-		secret_free(&w->password);
-		w->password = fresh;
+	if (!w) {
+		w = new_watched(r, push_user_name(u), p->cred.login);
+		push_user_set_watch(u, w);
 	}
+	if (!w->password || !slice_eq(secret_get(w->password), p->cred.password)) {
+		set_password(w, p->cred.password);
+		list_for(l, &w->extras)
+			set_password(list_entry(l, struct watched, of_main), p->cred.password);
+	}
+	if (!w->password)
+		return; /* longer than any that is kept */
 	add_folders(w, p);
 	if (w->state == WATCH_IDLE && !hook_tells(park_settings(r->park)))
-		submit(w, JOB_OPEN);
-	else if (w->state == WATCH_ARMED)
-		next_step(w);
+		want_open(w);
+	else
+		step(w);
 }
 
 void watch_drop(struct watch_room *r, struct push_user *u)
@@ -443,14 +545,8 @@ void watch_drop(struct watch_room *r, struct push_user *u)
 	struct watched *w = push_user_watch(u);
 
 	push_user_set_watch(u, NULL);
-	if (!w)
-		return;
-	w->u = NULL;
-	w->dying = true;
-	secret_free(&w->password);
-	loop_timer_cancel(&w->timer);
-	if (w->state == WATCH_IDLE || w->state == WATCH_PAUSED || w->state == WATCH_ARMED)
-		next_step(w);
+	if (w)
+		kill_watch(w);
 }
 
 bool watch_cred(const struct push_user *u, struct arena *a, struct be_cred *c_r)
@@ -469,17 +565,26 @@ void watch_counts(const struct watch_room *r, unsigned counts[5])
 	memcpy(counts, r->counts, sizeof(r->counts));
 }
 
-/* --- time ---------------------------------------------------------------------------------- */
+size_t watch_bytes(void)
+{
+	return sizeof(struct watched);
+}
+
+/* --- timer ---------------------------------------------------------------------------------- */
 
 static void on_timer(struct loop *l, struct loop_timer *t)
 {
 	struct watched *w = list_entry(t, struct watched, timer);
 	int64_t now = loop_now(l);
 
+	if (w->state == WATCH_UNCLOSED) {
+		watch_submit(w, WATCH_JOB_CLOSE, back);
+		return;
+	}
 	if (w->dying)
 		return;
 	if (w->state == WATCH_PAUSED && now >= w->due_ms) {
-		submit(w, JOB_OPEN);
+		want_open(w);
 		return;
 	}
 	if (w->state == WATCH_ARMED && sweeps(w) && now >= w->sweep_ms) {
@@ -488,12 +593,26 @@ static void on_timer(struct loop *l, struct loop_timer *t)
 		push_wake(park_push(w->room->park), w->user, S_NONE, WAKE_ARMED);
 	}
 	if (w->state == WATCH_ARMED && w->fd >= 0 && now >= w->due_ms) {
-		if (w->poll)
-			uv_poll_stop(w->poll);
-		submit(w, JOB_READ); /* refreshes IDLE */
+		read_now(w, true); /* refreshes IDLE */
 		return;
 	}
 	set_timer(w);
+}
+
+/* --- the room --------------------------------------------------------------------------------- */
+
+struct watch_room *watch_room_new(struct park_room *park)
+{
+	struct watch_room *r = mem_alloc(sizeof(*r));
+
+	r->park = park;
+	r->loop = park_loop(park);
+	list_init(&r->all);
+	list_init(&r->queue);
+	loop_timer_init(&r->pace, on_pace);
+	r->tokens_at_ms = loop_now(r->loop);
+	r->tokens = settings_int(park_settings(park), "push.rearm_rate") * 1000;
+	return r;
 }
 
 void watch_room_free(struct watch_room **rp)
@@ -503,9 +622,14 @@ void watch_room_free(struct watch_room **rp)
 	*rp = NULL;
 	if (!r)
 		return;
-	/* Every user was dropped by push_free; closing jobs that are still out come
-	 * back in loop_free, and the last one frees the room. */
 	r->closing = true;
-	if (list_empty(&r->all))
-		free(r);
+	loop_timer_cancel(&r->pace);
+	list_for(l, &r->all) {
+		struct watched *w = list_entry(l, struct watched, link);
+
+		loop_timer_cancel(&w->timer);
+		if (w->state == WATCH_UNCLOSED)
+			watch_submit(w, WATCH_JOB_CLOSE, back);
+	}
+	free_room(r);
 }

@@ -6,6 +6,7 @@
  * does not have. */
 #include "work/exchange.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/log.h"
@@ -417,6 +418,22 @@ static void run(struct exchange *x)
 	crash_end(x->w->ring);
 }
 
+/* Device ids are free text: what JSON wants escaped is escaped. */
+static struct slice taken_json(struct arena *a, struct slice device, uint64_t epoch)
+{
+	char *id = arena_alloc(a, device.len * 6 + 1), *at = id;
+
+	for (size_t i = 0; i < device.len; i++) {
+		unsigned char c = (unsigned char)device.ptr[i];
+
+		if (c < 0x20 || c == '"' || c == '\\')
+			at += snprintf(at, 7, "\\u%04x", c);
+		else
+			*at++ = (char)c;
+	}
+	return arena_printf(a, "{\"taken\":%llu,\"device\":\"%s\"}", (unsigned long long)epoch, id);
+}
+
 static void settle(struct exchange *x)
 {
 	struct err e = { ERR_NONE, "" };
@@ -431,7 +448,7 @@ static void settle(struct exchange *x)
 	if (x->v->kind == VERDICT_PARK)
 		x->v->park->session = x->dev->epoch;
 	if (x->took) {
-		struct slice json = arena_printf(x->a, "{\"taken\":%llu}", (unsigned long long)x->dev->epoch);
+		struct slice json = taken_json(x->a, x->dev->id, x->dev->epoch);
 
 		if (store_publish(x->w->store, x->rq->user, json, false, &e) < 0)
 			LOG_W("taken_not_told", L_S("user", x->rq->user), L_S("dev", x->dev->id), L_ERR(&e));

@@ -90,10 +90,15 @@ void store_close(struct store **s)
 	*s = NULL;
 }
 
+/* A listener that was taken away is not being called any more. */
+static pthread_mutex_t listener_lock = PTHREAD_MUTEX_INITIALIZER;
+
 void store_on_publish(struct store *s, store_publish_fn *fn, void *arg)
 {
+	pthread_mutex_lock(&listener_lock);
 	s->on_publish = fn;
 	s->on_publish_arg = arg;
+	pthread_mutex_unlock(&listener_lock);
 }
 
 uint64_t store_gen_mix(struct slice epoch, uint64_t counter)
@@ -267,9 +272,13 @@ int store_publish(struct store *s, struct slice user, struct slice json, bool co
 	if (enter(s, e) < 0)
 		return -1;
 	rc = leave(s, s->ops->publish(s, user, json, count, e), e);
-	if (rc == 0 && s->on_publish && s->ops->publishes_here)
+	if (rc < 0 || !s->ops->publishes_here)
+		return rc;
+	pthread_mutex_lock(&listener_lock);
+	if (s->on_publish)
 		s->on_publish(s->on_publish_arg, user, json);
-	return rc;
+	pthread_mutex_unlock(&listener_lock);
+	return 0;
 }
 
 int store_list(struct store *s, struct slice user, struct slice prefix,

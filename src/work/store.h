@@ -120,7 +120,7 @@ int store_gen(struct store *s, struct slice user, uint64_t *gen_r, struct err *e
 /* The pure part of it, for the loop's own GETs: value of the epoch key, of the counter. */
 uint64_t store_gen_mix(struct slice epoch, uint64_t counter);
 #define STORE_GEN_COUNTER(gen) ((gen) & UINT64_C(0xffffffffff))
-/* Once, before threads; see store_publish_fn. */
+/* See store_publish_fn. After it returns the one before is not called any more. */
 void store_on_publish(struct store *s, store_publish_fn *fn, void *arg);
 /* PUBLISH on the user's channel; count: with INCR of the counter, in one transaction. */
 int store_publish(struct store *s, struct slice user, struct slice json, bool count, struct err *e);

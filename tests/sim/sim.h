@@ -72,6 +72,7 @@ struct sim_server {
 	struct push *push;
 	struct {                  /* checks that workers are to do */
 		uint64_t conn_id;
+		uint32_t ticket;
 		struct park facts;
 		char device[16];
 	} looks[SIM_LOOKS];

@@ -105,7 +105,7 @@ static enum store_fault on_store_call(void *arg, enum store_call call, struct sl
 
 /* --- servers ------------------------------------------------------------------------------ */
 
-static void act_check(void *self, uint64_t conn_id, const struct park *p, struct slice device, struct slice user)
+static void act_check(void *self, uint64_t conn_id, uint32_t ticket, const struct park *p, struct slice device, struct slice user)
 {
 	struct sim_server *sv = self;
 
@@ -114,6 +114,7 @@ static void act_check(void *self, uint64_t conn_id, const struct park *p, struct
 		return;
 	}
 	sv->looks[sv->n_looks].conn_id = conn_id;
+	sv->looks[sv->n_looks].ticket = ticket;
 	sv->looks[sv->n_looks].facts = *p;
 	snprintf(sv->looks[sv->n_looks].device, sizeof(sv->looks[0].device), "%.*s", SARG(device));
 	sv->n_looks++;
@@ -331,6 +332,7 @@ static void look(struct sim *s, struct sim_server *sv)
 	size_t at = sim_pick(s, (unsigned)sv->n_looks);
 	struct request *rq = look_request(sv, at);
 	uint64_t conn_id = sv->looks[at].conn_id;
+	uint32_t ticket = sv->looks[at].ticket;
 	struct sim_phone *p = phone_of(s, conn_id);
 	struct verdict v;
 	struct slice body = S_NONE;
@@ -341,7 +343,7 @@ static void look(struct sim *s, struct sim_server *sv)
 		request_free(&rq);
 		return;
 	}
-	if (!push_checked(sv->push, conn_id, &v) && p) {
+	if (!push_checked(sv->push, conn_id, ticket, &v) && p) {
 		if (v.body)
 			blob_map(v.body, &body, NULL);
 		phone_ping_answer(s, p, v.http_status == 200 ? ping_status(body) : -v.http_status);

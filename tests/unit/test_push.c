@@ -21,15 +21,17 @@ static const struct rnd fake_rnd = { fake_fill, NULL };
 static struct {
 	int checks, answers, watches, unwatches;
 	uint64_t checked, answered;
+	uint32_t ticket;
 	int status;
 	char body[64];
 	char device[64];
 } seen;
 
-static void on_check(void *self, uint64_t conn, const struct park *p, struct slice device, struct slice user)
+static void on_check(void *self, uint64_t conn, uint32_t ticket, const struct park *p, struct slice device, struct slice user)
 {
 	seen.checks++;
 	seen.checked = conn;
+	seen.ticket = ticket;
 	snprintf(seen.device, sizeof(seen.device), "%.*s", SARG(device));
 }
 static void on_answer(void *self, uint64_t conn, int status, struct slice body)
@@ -80,7 +82,7 @@ static bool checked(struct push *p, uint64_t conn, int status)
 	struct park k = { .user = S("ada") };
 	struct verdict v = { .kind = status ? VERDICT_REPLY : VERDICT_PARK, .http_status = status, .park = &k };
 
-	return push_checked(p, conn, &v);
+	return push_checked(p, conn, seen.ticket, &v);
 }
 
 static void run_for(struct push *p, int64_t ms)
