@@ -213,7 +213,7 @@ static void rest(struct pubsub *p)
 	struct timespec until;
 	long ms = PAUSE_MS / 2 + (long)(rnd_u64(&rnd_system) % PAUSE_MS);
 
-	clock_gettime(CLOCK_REALTIME, &until);
+	clock_gettime(CLOCK_MONOTONIC, &until);
 	until.tv_sec += ms / 1000;
 	until.tv_nsec += ms % 1000 * 1000000;
 	if (until.tv_nsec >= 1000000000) {
@@ -278,6 +278,7 @@ static void destroy(struct pubsub *p)
 int pubsub_new(struct pubsub **p_r, const struct settings *set, pubsub_fn *fn, void *arg, struct err *e)
 {
 	struct slice url = settings_str(set, "store.url");
+	pthread_condattr_t attr;
 	struct pubsub *p;
 
 	*p_r = NULL;
@@ -288,7 +289,10 @@ int pubsub_new(struct pubsub **p_r, const struct settings *set, pubsub_fn *fn, v
 	p->arg = arg;
 	p->prefix = mem_slice(settings_str(set, "store.prefix"));
 	pthread_mutex_init(&p->lock, NULL);
-	pthread_cond_init(&p->wake, NULL);
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_cond_init(&p->wake, &attr);
+	pthread_condattr_destroy(&attr);
 	if (redis_url_parse(&p->url, url, e) < 0 || start(p, set, e) < 0) {
 		destroy(p);
 		return -1;

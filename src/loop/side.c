@@ -36,8 +36,8 @@ struct side_conn {
 	uv_tcp_t tcp;
 	struct loop_timer timer;
 	struct http_parser http;
-	char body[BODY_MAX];
-	size_t body_len;
+	char *body;              /* grows up to BODY_MAX; of who brought the token only */
+	size_t body_len, body_cap;
 	bool whole, answered;
 	uv_write_t write;
 	char *out;
@@ -59,6 +59,7 @@ static void on_conn_closed(uv_handle_t *h)
 	struct side *s = c->s;
 
 	http_deinit(&c->http);
+	free(c->body);
 	free(c->out);
 	free(c);
 	side_unref(s);
@@ -231,6 +232,8 @@ static void metrics(struct side_conn *c)
 			    metric_type(m), metric_name(m), (long long)metric_get(m));
 	if (blob_map(b, &text, NULL) == 0)
 		answer(c, 200, "text/plain; version=0.0.4", text);
+	else
+		answer_text(c, 503, "");
 	blob_free(&b);
 }
 
@@ -349,8 +352,16 @@ static int on_body(void *arg, struct slice chunk)
 {
 	struct side_conn *c = arg;
 
-	if (c->body_len + chunk.len > sizeof(c->body))
+	if (c->body_len + chunk.len > BODY_MAX)
 		return -1;
+	/* A stranger's body is heard out, so that he reads his 401, and not kept. */
+	if (!token_ok(c)) {
+		c->body_len += chunk.len;
+		return 0;
+	}
+	while (c->body_len + chunk.len > c->body_cap)
+		c->body_cap = c->body_cap ? c->body_cap * 2 : 1024;
+	c->body = mem_realloc(c->body, c->body_cap);
 	memcpy(c->body + c->body_len, chunk.ptr, chunk.len);
 	c->body_len += chunk.len;
 	return 0;
@@ -392,10 +403,25 @@ static void on_read(uv_stream_t *st, ssize_t n, const uv_buf_t *buf)
 {
 	struct side_conn *c = st->data;
 
-	if (n < 0)
+	/* One that has said all may stop saying: it still hears its answer. */
+	if (n < 0 && !(n == UV_EOF && c->whole))
 		close_conn(c);
 	else if (n > 0)
 		feed(c, slice(buf->base, (size_t)n));
+}
+
+/* Full: the one that has been at its request for the longest makes room. */
+static void close_slowest(struct side *s)
+{
+	list_for(l, &s->conns) {
+		struct side_conn *c = list_entry(l, struct side_conn, link);
+
+		if (c->whole)
+			continue;
+		close_conn(c);
+		return;
+	}
+	close_conn(list_entry(s->conns.next, struct side_conn, link));
 }
 
 static void on_accept(uv_stream_t *listener, int status)
@@ -416,7 +442,9 @@ static void on_accept(uv_stream_t *listener, int status)
 	loop_timer_init(&c->timer, on_timer);
 	list_add_tail(&s->conns, &c->link);
 	s->n_conns++;
-	if (uv_accept(listener, (uv_stream_t *)&c->tcp) < 0 || s->n_conns > CONNS_MAX ||
+	if (s->n_conns > CONNS_MAX)
+		close_slowest(s);
+	if (uv_accept(listener, (uv_stream_t *)&c->tcp) < 0 ||
 	    uv_read_start((uv_stream_t *)&c->tcp, on_alloc, on_read) < 0) {
 		close_conn(c);
 		return;
