@@ -11,7 +11,7 @@
 #include "base/metrics.h"
 
 /* CHECK_GRACE_MS: so much longer than its heartbeat a phone waits for a look that runs. */
-enum { TICK_MS = 100, ANSWERED_KEPT = 16, CHECK_GRACE_MS = 3000 };
+enum { TICK_MS = 100, ANSWERED_KEPT = 16, CHECK_GRACE_MS = 3000, FIRST_RETRY_MS = 500 };
 
 enum waiter_state {
 	W_NEW,      /* registered, its first look is under way */
@@ -31,7 +31,7 @@ struct waiter {
 	int64_t until_ms;
 	uint32_t device_hash, ticket; /* ticket: of the check that runs */
 	uint16_t device_len, n_topics;
-	uint8_t version_index, kind, state;
+	uint8_t version_index, kind, state, failures; /* failures: looks in a row that told nothing */
 	bool dirty, hurried, wants_hierarchy;
 	uint32_t topics[];         /* then the device id's bytes */
 };
@@ -343,8 +343,9 @@ static void want_check(struct push *p, struct waiter *w, enum wake_why why)
 	int64_t spaced;
 
 	if (w->state != W_PARKED) {
-		if (w->state == W_QUEUED && why == WAKE_EVENT && !list_empty(&w->in_queue))
-			check(p, w); /* an event overtakes a paced look */
+		/* An event overtakes a paced look, and one that is to be repeated. */
+		if (w->state == W_QUEUED && why == WAKE_EVENT && spaced_until(p, w) <= now(p))
+			check(p, w);
 		else
 			w->dirty = true;
 		return;
@@ -487,6 +488,16 @@ void push_park(struct push *p, uint64_t conn_id, const struct verdict *v)
 		want_check(p, w, WAKE_EVENT);
 }
 
+/* Half a second (two looks at one record got into each other's way), doubling to retry_ms; jittered. */
+static int64_t retry_after(const struct push *p, struct waiter *w)
+{
+	int64_t ms = FIRST_RETRY_MS << (w->failures < 16 ? w->failures++ : 16);
+
+	if (ms > p->o.retry_ms)
+		ms = p->o.retry_ms;
+	return ms / 2 + (int64_t)(rnd_u64(p->rnd) % (uint64_t)(ms + 1));
+}
+
 bool push_checked(struct push *p, uint64_t conn_id, uint32_t ticket, const struct verdict *v)
 {
 	struct waiter *w = find_waiter(p, conn_id);
@@ -502,6 +513,7 @@ bool push_checked(struct push *p, uint64_t conn_id, uint32_t ticket, const struc
 	w->state = W_PARKED;
 	if (!passing) {
 		metric_add(M_wakes_false_total, 1);
+		w->failures = 0;
 		w->gen = v->park->gen;
 		w->session = v->park->session;
 		if (w->dirty && w->until_ms > now(p)) {
@@ -510,7 +522,7 @@ bool push_checked(struct push *p, uint64_t conn_id, uint32_t ticket, const struc
 		}
 	} else {
 		/* Nothing could be told for the moment: the phone is not to pay for it. */
-		int64_t again = now(p) + p->o.retry_ms / 2 + (int64_t)(rnd_u64(p->rnd) % (uint64_t)(p->o.retry_ms + 1));
+		int64_t again = now(p) + retry_after(p, w);
 
 		if (again < w->until_ms) {
 			w->state = W_QUEUED;

@@ -27,7 +27,7 @@ struct push_user;
 struct push_options {
 	int64_t min_interval_ms;   /* push.min_interval */
 	int64_t linger_ms;         /* push.linger: a watch outlives its last waiter */
-	int64_t retry_ms;          /* a check that failed for the moment is repeated after this, jittered */
+	int64_t retry_ms;          /* a check that failed for the moment is repeated; the pauses grow to this */
 	unsigned rearm_rate;       /* checks a second that a mass event may cause */
 	unsigned jitter_percent;   /* heartbeats end up to this much early */
 };

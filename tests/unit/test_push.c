@@ -195,9 +195,159 @@ CASE(push_a_failing_check_is_tried_again_unseen)
 	push_wake(p, S("ada"), S(""), WAKE_EVENT);
 	CHECK(checked(p, 1, 503));
 	CHECK_INT(push_waiting(p), 1);
-	run_for(p, 16000);
+	run_for(p, 1100);
 	CHECK_INT(seen.checks, 2);
 	CHECK_INT(seen.answers, 0);
+	/* the pauses grow; an event is not kept waiting by them */
+	for (int i = 0; i < 5; i++) {
+		CHECK(checked(p, 1, 503));
+		run_for(p, 16000);
+	}
+	CHECK_INT(seen.checks, 7);
+	CHECK(checked(p, 1, 503));
+	push_wake(p, S("ada"), S("INBOX"), WAKE_EVENT);
+	CHECK_INT(seen.checks, 8);
+	CHECK(!checked(p, 1, 200));
+	push_free(&p);
+}
+
+CASE(push_a_verdict_of_an_older_wait_is_not_the_newers)
+{
+	struct push *p = fresh();
+	struct park k = { .user = S("ada") };
+	struct verdict old = { .kind = VERDICT_REPLY, .http_status = 200, .park = &k };
+	uint32_t ticket;
+
+	push_before(p, 1, S("ada"));
+	park_as(p, 1, "D1", PARK_PING);
+	push_wake(p, S("ada"), S("INBOX"), WAKE_EVENT);
+	ticket = seen.ticket;
+	/* answered by a newer Ping; the same connection waits and looks again */
+	push_drop(p, 1);
+	push_before(p, 1, S("ada"));
+	park_as(p, 1, "D1", PARK_PING);
+	push_wake(p, S("ada"), S("INBOX"), WAKE_EVENT);
+	CHECK_INT(seen.checks, 2);
+	CHECK(push_checked(p, 1, ticket, &old));
+	CHECK_INT(push_waiting(p), 1);
+	CHECK(!checked(p, 1, 200));
+	push_free(&p);
+}
+
+CASE(push_a_look_that_hangs_holds_no_phone)
+{
+	struct push *p = fresh();
+
+	push_before(p, 1, S("ada"));
+	park_as(p, 1, "D1", PARK_PING);
+	push_wake(p, S("ada"), S("INBOX"), WAKE_EVENT);
+	run_for(p, 602900);
+	CHECK_INT(seen.answers, 0);
+	run_for(p, 300);
+	CHECK_INT(seen.answers, 1);
+	CHECK_STR(slice_str(seen.body), "expired");
+	CHECK(checked(p, 1, 200)); /* too late: nobody is there */
+	push_free(&p);
+}
+
+CASE(push_drain_reaches_waiters_in_every_state)
+{
+	struct push *p = fresh();
+
+	for (uint64_t c = 1; c <= 40; c++) {
+		char id[16];
+
+		snprintf(id, sizeof(id), "D%llu", (unsigned long long)c);
+		push_before(p, c, S("ada"));
+		park_as(p, c, id, PARK_PING);
+	}
+	push_wake_all(p, WAKE_ARMED); /* queued: rate 10 */
+	run_for(p, 500);
+	CHECK(seen.checks > 0 && seen.checks < 10); /* and some are being checked */
+	push_drain(p, 1000);
+	run_for(p, 4400);
+	CHECK_INT(push_waiting(p), 0);
+	CHECK_INT(seen.answers, 40);
+	push_free(&p);
+}
+
+CASE(push_names_of_strangers_are_not_kept)
+{
+	struct push *p = fresh();
+	struct verdict no = { .kind = VERDICT_REPLY, .http_status = 401 };
+	size_t before = push_bytes(p);
+
+	for (uint64_t c = 1; c <= 50; c++) {
+		char name[16];
+
+		snprintf(name, sizeof(name), "u%llu", (unsigned long long)c);
+		push_before(p, c, slice_str(name));
+		CHECK(push_find_user(p, slice_str(name)));
+		push_after(p, c, slice_str(name), S("D"), &no);
+	}
+	run_for(p, 300);
+	CHECK(!push_find_user(p, S("u7")));
+	CHECK_INT(push_bytes(p), before);
+	push_free(&p);
+}
+
+CASE(push_taken_concerns_older_waiters_of_that_device)
+{
+	struct push *p = fresh();
+
+	push_before(p, 1, S("ada"));
+	park_as(p, 1, "D1", PARK_PING); /* epoch 0 */
+	push_before(p, 2, S("ada"));
+	park_as(p, 2, "D2", PARK_PING);
+	push_taken(p, S("ada"), S("D1"), 0);
+	push_taken(p, S("bob"), S("D1"), 9);
+	CHECK_INT(seen.checks, 0);
+	push_taken(p, S("ada"), S("D1"), 1);
+	CHECK_INT(seen.checks, 1);
+	CHECK_INT(seen.checked, 1);
+	/* taken between the look and the park */
+	push_before(p, 3, S("ada"));
+	push_taken(p, S("ada"), S("D3"), 5);
+	park_as(p, 3, "D3", PARK_PING);
+	CHECK_INT(seen.checks, 2);
+	CHECK_INT(seen.checked, 3);
+	/* its own taking is no news */
+	push_before(p, 4, S("ada"));
+	push_taken(p, S("ada"), S("D4"), 0);
+	park_as(p, 4, "D4", PARK_PING);
+	CHECK_INT(seen.checks, 3); /* D3 was forgotten for D4: it looks to be sure */
+	push_free(&p);
+}
+
+CASE(push_hurries_also_those_not_parked_yet)
+{
+	struct push *p = fresh();
+
+	push_before(p, 1, S("ada"));
+	push_hurry_user(p, push_find_user(p, S("ada")));
+	park_as(p, 1, "D1", PARK_PING);
+	run_for(p, 300);
+	CHECK_INT(seen.answers, 1);
+	push_free(&p);
+}
+
+CASE(push_says_when_it_is_due)
+{
+	struct push *p = fresh();
+
+	CHECK(push_due_ms(p) == INT64_MAX);
+	push_before(p, 1, S("ada"));
+	CHECK(push_due_ms(p) == INT64_MAX);
+	park_as(p, 1, "D1", PARK_PING);
+	/* not later than the end of the wait, and not all the time either */
+	CHECK(push_due_ms(p) <= time_ms + 600000);
+	for (int turns = 0; push_waiting(p); turns++) {
+		CHECK(turns < 8);
+		CHECK(push_due_ms(p) > time_ms);
+		time_ms = push_due_ms(p);
+		push_advance(p);
+	}
+	CHECK(time_ms >= 1600000 && time_ms <= 1600100);
 	push_free(&p);
 }
 
