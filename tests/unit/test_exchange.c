@@ -90,7 +90,9 @@ CASE(information_page_shows_ones_own_devices_escaped)
 	a = rig_run(&p, rq, NULL);
 	CHECK_INT(a.v.http_status, 200);
 	CHECK_STR(a.v.content_type, "text/html; charset=utf-8");
-	CHECK(contains(a.body, "<b>alice</b>"));
+	CHECK(contains(a.body, "<dt>User<dd>alice\n"));
+	CHECK(contains(a.body, ", 1 device</p>"));
+	CHECK(contains(a.body, "<dt>Last sync<dd>never\n"));
 	CHECK(contains(a.body, "dev&lt;1&gt;"));
 	CHECK(contains(a.body, "&lt;script&gt;alert(1)&lt;/script&gt;&amp;&quot;&#39;"));
 	CHECK(!contains(a.body, "<script>"));
