@@ -101,7 +101,9 @@ NEED_TEST  = @deps/install.sh runtime build test
 ## run: install what is missing, build, start on the embedded default
 run:
 	$(NEED_BUILD)
+	@test -e build/zpushd || echo "building zpushd (a minute or two the first time)"
 	$(AGAIN) all
+	@test ! -e data/users || echo "accounts: build/zpushd admin user list|add NAME|password NAME"
 	@exec build/zpushd -c zpushd.toml
 
 ## check: the minute-long part of the tests
@@ -196,7 +198,7 @@ clean:
 
 ## help: this list
 help:
-	@sed -n 's/^## //p' $(firstword $(MAKEFILE_LIST)) | awk -F': ' '{ printf "make %-12s %s\n", $$1, $$2 }'
+	@sed -n 's/^## //p' $(firstword $(MAKEFILE_LIST)) | awk '{ n = index($$0, ": "); printf "make %-12s %s\n", substr($$0, 1, n - 1), substr($$0, n + 2) }'
 
 .PHONY: bench-parked bench-reping bench-sync bench-latency bench-instructions all unit unit-build fuzz-programs run check test demo dev asan tsan fuzz fuzz-build bench-wbxml install clean help
 .SECONDARY:

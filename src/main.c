@@ -31,6 +31,7 @@
 enum { OLD_WORKS = 1024 };
 
 struct daemon {
+	const char *program;         /* as it was called, for words to people */
 	struct config_options options;
 	struct settings *settings;
 	struct work *work;
@@ -60,14 +61,18 @@ static int refuse(const struct err *e)
 
 static void say_first_start(const struct local_first *f, const struct daemon *d)
 {
+	char host[256] = "";
+
 	if (!f->made)
 		return;
+	if (gethostname(host, sizeof(host) - 1) < 0)
+		snprintf(host, sizeof(host), "localhost");
 	printf("\nA first account with sample mail was made. On a phone, add an Exchange account:\n\n"
-	       "    e-mail     %s\n    server     this machine's name or address, port %u (TLS, self-signed: accept it)\n"
+	       "    e-mail     %s\n    server     %s:%u, or this machine's address (TLS, self-signed: accept it)\n"
 	       "               or port %u on the loopback without TLS\n"
 	       "    domain     (empty)\n    user       %s\n    password   %s\n\n"
-	       "The password is shown this once. Another account: zpushd admin user add NAME\n\n",
-	       f->address, d->tls_port, d->plain_port, f->user, f->password);
+	       "The password is shown this once. Another account: %s admin user add NAME\n\n",
+	       f->address, host, d->tls_port, d->plain_port, f->user, f->password, d->program);
 	fflush(stdout);
 }
 
@@ -138,7 +143,8 @@ static int listen_all(struct daemon *d, const char *key, enum listen_kind kind, 
 			return err_add(e, "%s", key);
 		if (i == 0)
 			*port_r = port;
-		LOG_I("listening", L_Z("key", key), L_S("address", v[i]), L_I("port", port));
+		LOG_I("listening", L_Z("key", key), L_S("address", v[i]), L_I("port", port),
+		      L_Z("tls", kind == LISTEN_TLS ? "yes" : "no"));
 	}
 	return 0;
 }
@@ -362,7 +368,7 @@ static int act(struct daemon *d)
 
 int main(int argc, char **argv, char **envp)
 {
-	struct daemon d = { .lock_fd = -1 };
+	struct daemon d = { .program = argc ? argv[0] : "zpushd", .lock_fd = -1 };
 	struct err e = { 0 };
 	int rc;
 

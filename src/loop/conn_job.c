@@ -214,11 +214,7 @@ static struct request *new_request(struct conn *c)
 /* Answered without a worker. */
 static void answer_route(struct conn *c, const struct route *r)
 {
-	char allow[96] = "";
-
-	if (r->allow)
-		snprintf(allow, sizeof(allow), "Allow: %s", r->allow);
-	conn_reply_simple(c, r->status, S("text/plain; charset=utf-8"), slice_str(r->text), r->allow ? allow : NULL);
+	conn_reply_simple(c, r->status, S("text/plain; charset=utf-8"), slice_str(r->text), r->header);
 }
 
 /* A body follows: say so, or refuse before it comes. */

@@ -216,13 +216,19 @@ void route_request(const struct loop_config *c, const struct http_head *h, const
 	*b = (struct body){ .rq = rq };
 	if (h->verb == HTTP_VERB_OTHER) {
 		refuse(r_r, b, 405, "method not allowed\n");
-		r_r->allow = "OPTIONS, POST, GET, HEAD";
+		r_r->header = "Allow: OPTIONS, POST, GET, HEAD";
 		return;
 	}
 	rq->method = methods[h->verb];
 	read_peer(peer, h, rq);
 	if (is_health(h->path)) {
 		refuse(r_r, b, peer->draining ? 503 : 200, peer->draining ? "draining\n" : "ok\n");
+		return;
+	}
+	/* A person who typed the host alone means the information page. */
+	if (slice_eq(h->path, S("/")) && (rq->method == HTTP_M_GET || rq->method == HTTP_M_HEAD)) {
+		refuse(r_r, b, 302, "see /Microsoft-Server-ActiveSync\n");
+		r_r->header = "Location: /Microsoft-Server-ActiveSync";
 		return;
 	}
 	if (!is_endpoint(h->path)) {

@@ -35,7 +35,7 @@ struct route {
 	bool exchange;       /* else answer with status and text, no worker */
 	int status;
 	const char *text;    /* body of that answer, text/plain */
-	const char *allow;   /* 405: header Allow */
+	const char *header;  /* one more line, whole; may be NULL */
 };
 
 /* Where it came from. */

@@ -391,7 +391,6 @@ int server_listen(struct loop *l, struct slice address, enum listen_kind kind, u
 	poll_listener(l, ln);
 	if (port_r)
 		*port_r = bound_port(fd);
-	LOG_I("listening", L_S("address", address), L_I("port", bound_port(fd)), L_Z("tls", kind == LISTEN_TLS ? "yes" : "no"));
 	return 0;
 }
 

@@ -89,6 +89,7 @@ CASE(conn_reads_headers_byte_by_byte)
 static const struct {
 	const char *text, *want;
 } simple[] = {
+	{ "GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n", "Location: /Microsoft-Server-ActiveSync\r\n" },
 	{ "GET /nope HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n", "HTTP/1.1 404 " },
 	{ "GET /healthz HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n", "ok\n" },
 	{ "DELETE " EAS " HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n", "Allow: OPTIONS, POST, GET, HEAD\r\n" },
