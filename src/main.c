@@ -68,11 +68,14 @@ static void say_first_start(const struct local_first *f, const struct daemon *d)
 	if (gethostname(host, sizeof(host) - 1) < 0)
 		snprintf(host, sizeof(host), "localhost");
 	printf("\nA first account with sample mail was made. On a phone, add an Exchange account:\n\n"
-	       "    e-mail     %s\n    server     %s:%u, or this machine's address (TLS, self-signed: accept it)\n"
-	       "               or port %u on the loopback without TLS\n"
-	       "    domain     (empty)\n    user       %s\n    password   %s\n\n"
+	       "    e-mail     %s\n", f->address);
+	if (d->tls_port)
+		printf("    server     %s:%u, or this machine's address (TLS, self-signed: accept it)\n", host, d->tls_port);
+	if (d->plain_port)
+		printf("               or port %u on the loopback without TLS\n", d->plain_port);
+	printf("    domain     (empty)\n    user       %s\n    password   %s\n\n"
 	       "The password is shown this once. Another account: %s admin user add NAME\n\n",
-	       f->address, host, d->tls_port, d->plain_port, f->user, f->password, d->program);
+	       f->user, f->password, d->program);
 	fflush(stdout);
 }
 

@@ -27,6 +27,7 @@ struct side {
 	unsigned n_conns, handles;
 	uint64_t next_id;
 	bool closing;
+	struct log_limit log_token;
 };
 
 struct side_conn {
@@ -259,6 +260,19 @@ static bool token_ok(const struct side_conn *c)
 	return ok;
 }
 
+/* A hook with an old token pushes nothing, and its sender may keep quiet about it. */
+static void refuse_token(struct side_conn *c)
+{
+	struct side *s = c->s;
+
+	if (log_allowed(&s->log_token, loop_now(s->l), 1, 60000))
+		LOG_W("token_refused", L_Z("listener", s->kind == SIDE_ADMIN ? "admin.listen" : "push.notify_listen"),
+		      L_S("path", c->http.head.path),
+		      L_Z("do", s->kind == SIDE_ADMIN ? "give the token of admin.token, or of data_dir/admin.token" :
+							"give the sender the token of push.notify_token, or of data_dir/notify.token"));
+	answer_text(c, 401, "the token of this listener is expected\n");
+}
+
 static void healthz(struct side_conn *c)
 {
 	answer_text(c, 200, "ok\n");
@@ -340,7 +354,7 @@ static void serve(struct side_conn *c)
 		if (r->open || token_ok(c))
 			r->run(c);
 		else
-			answer_text(c, 401, "the token of this listener is expected\n");
+			refuse_token(c);
 		return;
 	}
 	answer_text(c, path ? 405 : 404, "");

@@ -153,6 +153,13 @@ int crash_open(struct crash_ring **r_r, struct slice data_dir, const struct cloc
 		close(fd);
 		return err_set(e, ERR_CONFIG, "%s: %s", path, strerror(errno));
 	}
+	/* Without blocks of its own a write into the mapping on a full disk is a SIGBUS. */
+	errno = posix_fallocate(fd, 0, sizeof(*f));
+	if (errno) {
+		err_set(e, ERR_CONFIG, "server.data_dir: %s: %s", path, strerror(errno));
+		close(fd);
+		return -1;
+	}
 	f = mmap(NULL, sizeof(*f), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	close(fd);
 	if (f == MAP_FAILED)

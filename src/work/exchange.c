@@ -552,7 +552,8 @@ static void log_request(struct exchange *x)
 	struct verdict *v = x->v;
 	struct request *r = x->rq;
 	static const char *const verdict[] = { "reply", "park", "fail" };
-	const char *cmd = x->wire ? x->wire->name : method_name(r->method);
+	const char *asked = r->query.command == EAS_CMD_NONE ? NULL : eas_command_name(r->query.command);
+	const char *cmd = x->wire ? x->wire->name : asked ? asked : method_name(r->method);
 	enum log_level level = v->err.code == ERR_NONE || v->err.code == ERR_AUTH ? LOG_INFO : LOG_WARN;
 
 	if (r->kind == REQUEST_CHECK && v->kind == VERDICT_PARK)
