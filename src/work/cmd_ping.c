@@ -153,8 +153,13 @@ static enum be_result look_at(struct exchange *x, struct folder *f, struct ping_
 
 	l->paths[l->n_paths++] = f->path;
 	sync_view_open(x, f, &v);
-	if (!v.st.exists)
-		return BE_OK; /* never synced: nothing to compare with */
+	/* Phones wait for what they synced: a state that is not here got lost, and the
+	 * phone's next Sync finds that out. */
+	if (!v.st.exists) {
+		l->reply.has_folders = NUM(1);
+		*LIST_PUSH(x->a, &l->reply.folders) = f->id;
+		return BE_OK;
+	}
 	if (sync_gen_tells(x) && x->gen && v.st.gen == x->gen && colops_count(&v.st.pend) == 0)
 		return BE_OK;
 	rc = exchange_session(x, BE_MAIL, &s, e);

@@ -61,7 +61,7 @@ static void judge_waiting(struct sim *s)
 				wish = wish || p->folders[f].v[k].dirty_read || p->folders[f].v[k].dirty_flag ||
 				       p->folders[f].v[k].deleted;
 		if (waited && !wish)
-			world_compare(s, p);
+			world_compare(s, p, p->pending == SIM_SYNC ? p->folder : SIZE_MAX);
 		if (*s->failure)
 			snprintf(s->failure + strlen(s->failure), sizeof(s->failure) - strlen(s->failure),
 				 " - and its Ping still waits");
@@ -85,8 +85,10 @@ static bool run(struct sim *s, uint64_t seed, const char *top)
 		phone_settle(s, &s->phone[i]);
 	for (int i = 0; i < SIM_PHONES && !*s->failure; i++) {
 		phone_settle(s, &s->phone[i]);
-		world_compare(s, &s->phone[i]);
+		world_compare(s, &s->phone[i], SIZE_MAX);
 	}
+	if (!*s->failure)
+		world_judge_sent(s);
 	if (*s->failure)
 		printf("FAIL seed %llu at step %u: %s\n     replay: sim -v %llu\n", (unsigned long long)seed, s->step, s->failure,
 		       (unsigned long long)seed);

@@ -139,6 +139,8 @@ static void begin_sync(struct sim *s, struct sim_phone *p, size_t folder, bool w
 			f->v[i].in_flight = false;
 		if (with_wishes)
 			put_wishes(f, c, a);
+		if (s->faults && sim_pick(s, 6) == 0)
+			req.heartbeat = NUM(120);
 	}
 	encode(p, &sync_request_schema, &req);
 	arena_free(&a);
@@ -526,7 +528,9 @@ static void note_state(struct sim *s, struct sim_phone *p)
 
 static void park(struct sim *s, struct sim_phone *p, int server, uint64_t conn, const struct verdict *v)
 {
-	p->pending = SIM_NONE;
+	sim_note(s, "phone %d waits on server %d for %zu folders of %zu", p->index, server, v->park->n_folders, p->n_folders);
+	if (p->pending == SIM_PING)
+		p->pending = SIM_NONE;
 	p->tries = 0;
 	p->parked = true;
 	p->server = server;
@@ -608,15 +612,34 @@ static void transmit(struct sim *s, struct sim_phone *p)
 	request_free(&rq);
 }
 
-void phone_ping_answer(struct sim *s, struct sim_phone *p, int status)
+static int ping_status(struct slice body)
 {
-	sim_note(s, "phone %d: Ping answered %d", p->index, status);
+	struct arena *a = arena_new();
+	struct decode_report report;
+	struct ping_reply *r = decode_all(body, &ping_reply_schema, VERSION, a, &report, NULL);
+	int status = r ? (int)num_or(r->status, 0) : 0;
+
+	decode_report_deinit(&report);
+	arena_free(&a);
+	return status;
+}
+
+void phone_waiting_answer(struct sim *s, struct sim_phone *p, int http_status, struct slice body)
+{
+	int status = http_status == 200 && p->pending != SIM_SYNC ? ping_status(body) : 0;
+
+	sim_note(s, "phone %d: the wait ends, HTTP %d, Ping status %d", p->index, http_status, status);
 	s->pings++;
 	p->parked = false;
+	if (p->pending == SIM_SYNC) {
+		if (http_status == 200)
+			got(s, p, body);
+		return; /* else: the same bytes again */
+	}
 	if (status == 2)
 		for (size_t i = 0; i < p->n_folders; i++)
 			p->folders[i].more = true;
-	p->hierarchy_changed = status == 7;
+	p->hierarchy_changed = p->hierarchy_changed || status == 7;
 }
 
 /* --- what its user does ------------------------------------------------------------------------ */
@@ -717,12 +740,14 @@ void phone_act(struct sim *s, struct sim_phone *p)
 
 void phone_settle(struct sim *s, struct sim_phone *p)
 {
-	if (p->parked)
-		hang_up(s, p);
 	for (int round = 0; round < 3000 && !*s->failure; round++) {
 		size_t folder;
 
 		world_advance(s, 1000);
+		if (p->parked) {
+			hang_up(s, p);
+			p->pending = SIM_NONE; /* a Sync that waits has nothing to tell: it is asked anew */
+		}
 		if (p->pending != SIM_NONE)
 			transmit(s, p);
 		else if (strcmp(p->hierarchy_key, "0") == 0 || p->hierarchy_changed)
@@ -736,7 +761,8 @@ void phone_settle(struct sim *s, struct sim_phone *p)
 	for (size_t i = 0; i < p->n_folders && !*s->failure; i++) {
 		do {
 			begin_sync(s, p, i, true);
-			transmit(s, p);
+			while (p->pending != SIM_NONE && !*s->failure)
+				transmit(s, p);
 		} while (p->folders[i].more && !*s->failure);
 	}
 }

@@ -2,7 +2,7 @@
  * with virtual time: two server instances on one store and one mailbox, phones
  * that lose requests and replies and repeat them, webmail, and crashes.
  *
- * A run is a function of its seed: every choice comes from sim_pick. Two judges
+ * A run is a function of its seed: every choice comes from sim_pick. Three judges
  * watch: nothing lost, nothing twice (phone.c, at every reply), and after the
  * last fault every phone comes to equal its mailbox (world.c, at the end).
  * To add a class: give webmail its acts in world.c and phones their view in
@@ -56,7 +56,7 @@ struct sim_phone {
 	size_t target;            /* MOVE */
 	uint64_t move_num;
 	int tries;
-	/* A parked Ping. */
+	/* A parked Ping, or a Sync that waits (then it is pending still). */
 	bool parked;
 	int server;
 	uint64_t conn_id;
@@ -129,16 +129,18 @@ void world_advance(struct sim *s, int64_t ms);
 /* Runs one request through a server. false: the server died on it. */
 bool world_exchange(struct sim *s, int server, struct request *rq, struct verdict *v);
 void world_restart(struct sim *s, int server);
-/* Second judge. */
-void world_compare(struct sim *s, struct sim_phone *p);
+/* Second judge; only: one folder, SIZE_MAX: all. */
+void world_compare(struct sim *s, struct sim_phone *p, size_t only);
+/* Third: after every request was answered. */
+void world_judge_sent(struct sim *s);
 
 /* phone.c */
 void phone_init(struct sim_phone *p, int index);
 void phone_deinit(struct sim_phone *p);
 /* One act: begins a request, or repeats the one under way. */
 void phone_act(struct sim *s, struct sim_phone *p);
-/* Its Ping was answered, or its server died. */
-void phone_ping_answer(struct sim *s, struct sim_phone *p, int status);
+/* Its waiting Ping or Sync was answered, or (http 0) its server died. */
+void phone_waiting_answer(struct sim *s, struct sim_phone *p, int http_status, struct slice body);
 /* Without faults: syncs until nothing is left to tell on either side. */
 void phone_settle(struct sim *s, struct sim_phone *p);
 size_t phone_find(struct sim_phone *p, const char *name);

@@ -128,25 +128,13 @@ static struct sim_phone *phone_of(struct sim *s, uint64_t conn_id)
 	return NULL;
 }
 
-static int ping_status(struct slice body)
-{
-	struct arena *a = arena_new();
-	struct decode_report report;
-	struct ping_reply *r = decode_all(body, &ping_reply_schema, EAS_141, a, &report, NULL);
-	int status = r ? (int)num_or(r->status, 0) : 0;
-
-	decode_report_deinit(&report);
-	arena_free(&a);
-	return status;
-}
-
 static void act_answer(void *self, uint64_t conn_id, int http_status, struct slice body)
 {
 	struct sim_server *sv = self;
 	struct sim_phone *p = phone_of(sv->sim, conn_id);
 
 	if (p)
-		phone_ping_answer(sv->sim, p, http_status == 200 ? ping_status(body) : -http_status);
+		phone_waiting_answer(sv->sim, p, http_status, body);
 }
 
 static void act_watch(void *self, struct push_user *u, const struct park *p)
@@ -259,7 +247,7 @@ void world_restart(struct sim *s, int server)
 	s->crashes++;
 	for (int i = 0; i < SIM_PHONES; i++)
 		if (s->phone[i].parked && s->phone[i].server == server)
-			phone_ping_answer(s, &s->phone[i], 0);
+			phone_waiting_answer(s, &s->phone[i], 0, S_NONE);
 	end_server(sv, true);
 	store_mem_crash(s->mem);
 	step_back(s);
@@ -301,6 +289,7 @@ bool world_deliver_event(struct sim *s)
 		return false;
 	at = sim_pick(s, (unsigned)s->n_events);
 	folder = slice_str(s->events[at].folder);
+	sim_note(s, "event: %.*s", SARG(folder));
 	for (int i = 0; i < SIM_SERVERS; i++)
 		push_wake(s->server[i].push, USER, folder, WAKE_EVENT);
 	s->events[at] = s->events[--s->n_events];
@@ -343,10 +332,12 @@ static void look(struct sim *s, struct sim_server *sv)
 		request_free(&rq);
 		return;
 	}
+	sim_note(s, "a look for %s on server %d: %s, HTTP %d%s%s", rq->query.device_id.ptr, sv->index,
+		 v.kind == VERDICT_PARK ? "waits on" : "an answer", v.http_status, v.err.code ? ", " : "", v.err.text);
 	if (!push_checked(sv->push, conn_id, ticket, &v) && p) {
 		if (v.body)
 			blob_map(v.body, &body, NULL);
-		phone_ping_answer(s, p, v.http_status == 200 ? ping_status(body) : -v.http_status);
+		phone_waiting_answer(s, p, v.http_status, body);
 	}
 	blob_free(&v.body);
 	request_free(&rq);
@@ -484,7 +475,7 @@ static void compare_folder(struct sim *s, struct sim_phone *p, struct sim_folder
 	arena_free(&a);
 }
 
-void world_compare(struct sim *s, struct sim_phone *p)
+void world_compare(struct sim *s, struct sim_phone *p, size_t only)
 {
 	struct be_cred c = { .user = USER, .login = USER, .password = S("secret") };
 	struct session *ses = NULL;
@@ -492,8 +483,50 @@ void world_compare(struct sim *s, struct sim_phone *p)
 	if (s->mail->ops->login(s->mail, &c, s->now_ms + 10000, &ses, NULL) != BE_OK)
 		abort();
 	for (size_t i = 0; i < p->n_folders && !*s->failure; i++)
-		compare_folder(s, p, &p->folders[i], ses);
+		if (only == SIZE_MAX || only == i)
+			compare_folder(s, p, &p->folders[i], ses);
 	s->mail->ops->logout(&ses);
+}
+
+/* --- third judge: what phones sent -------------------------------------------------------------- */
+
+static struct slice head_value(struct slice mail, const char *name)
+{
+	struct slice line;
+
+	while (slice_split(&mail, '\n', &line) && slice_trim(line).len)
+		if (slice_istarts(line, slice_str(name)))
+			return slice_trim(slice_from(line, strlen(name)));
+	return S_NONE;
+}
+
+/* Every mail that a phone was told is sent was handed over, under one Message-ID;
+ * twice only where its copy in Sent was taken away before the repeat looked. */
+void world_judge_sent(struct sim *s)
+{
+	struct arena *a = arena_new();
+
+	for (int i = 0; i < SIM_PHONES; i++)
+		for (unsigned k = 0; k < s->phone[i].sent && !*s->failure; k++) {
+			struct slice want = arena_printf(a, "p%d-%u", i, k), id = S_NONE;
+			struct mem_sent m;
+			unsigned times = 0;
+
+			for (size_t at = 0; mem_sent(s->mail, at, a, &m); at++) {
+				struct slice this_id = head_value(m.mail, "Message-ID:");
+
+				if (!slice_eq(head_value(m.mail, "Subject:"), want))
+					continue;
+				if (times++ && !slice_eq(id, this_id))
+					sim_fail(s, "%.*s was sent under two Message-IDs", SARG(want));
+				id = this_id;
+			}
+			if (times == 0)
+				sim_fail(s, "%.*s was never sent", SARG(want));
+			else if (times > 1)
+				sim_fail(s, "%.*s was sent %u times", SARG(want), times);
+		}
+	arena_free(&a);
 }
 
 /* --- life ---------------------------------------------------------------------------------------- */
