@@ -259,6 +259,7 @@ struct decoder {
 	struct decode_report *report;
 	enum eas_version version;
 	size_t arena_limit;
+	uint64_t string_limit;     /* of text that is no item's data */
 	/* Position: frames of known containers, then the scalar being read, then skipped depth. */
 	struct decode_frame frame[DECODE_DEPTH];
 	uint32_t depth, skip;
@@ -272,7 +273,8 @@ struct decoder {
 };
 
 /* `arena`, `report` (zeroed here) are borrowed and must outlive the structs.
- * `limits` NULL: defaults. Where the version is not known decode with EAS_ANY
+ * `limits` NULL: defaults. string_bytes is for text outside of FIELD_DATA: a mail may
+ * come inline as well as opaque, and has opaque_bytes both ways. Where the version is not known decode with EAS_ANY
  * and read report->oldest. */
 void decode_begin(struct decoder *d, const struct schema *root, enum eas_version version,
 		  struct arena *arena, struct decode_report *report, const struct wbxml_limits *limits);

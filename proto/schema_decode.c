@@ -307,6 +307,11 @@ static int content(struct decoder *d, struct slice s, bool is_opaque, struct err
 
 static int on_text(void *ctx, struct slice s, struct err *e)
 {
+	const struct decoder *d = ctx;
+	bool data = !d->skip && d->field && d->field->kind == FIELD_DATA;
+
+	if (!data && d->reader.run > d->string_limit)
+		return err_set(e, ERR_LIMIT, "a string of more than %llu bytes", (unsigned long long)d->string_limit);
 	return content(ctx, s, false, e);
 }
 
@@ -468,6 +473,9 @@ void decode_begin(struct decoder *d, const struct schema *root, enum eas_version
 	d->arena_limit = ARENA_LIMIT;
 	d->arena_start = arena_used(arena);
 	wbxml_reader_init(&d->reader, &events, d, arena, limits);
+	d->string_limit = d->reader.limits.string_bytes;
+	if (d->reader.limits.string_bytes < d->reader.limits.opaque_bytes)
+		d->reader.limits.string_bytes = d->reader.limits.opaque_bytes;
 }
 
 int decode_feed(struct decoder *d, struct slice bytes, struct err *e)

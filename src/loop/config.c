@@ -10,6 +10,7 @@ void loop_config_default(struct loop_config *c)
 		.workers = 128,
 		.queue_max = 4096,
 		.connections_per_address = 20000,
+		.connections_per_user = 64,
 		.descriptor_reserve = 1024,
 		.head_bytes = 32 * 1024,
 		.head_count = 100,
@@ -85,6 +86,7 @@ int loop_config_load(struct loop_config *c, const struct settings *s, struct err
 	c->queue_max = (unsigned)settings_int(s, "limits.queue");
 	c->connections = (unsigned)settings_int(s, "limits.connections");
 	c->connections_per_address = (unsigned)settings_int(s, "limits.connections_per_address");
+	c->connections_per_user = (unsigned)settings_int(s, "limits.connections_per_user");
 	c->head_bytes = (uint32_t)settings_bytes(s, "limits.header_bytes");
 	c->body_bytes = settings_bytes(s, "limits.body_bytes");
 	c->body_memory = (uint32_t)settings_bytes(s, "limits.memory_bytes");

@@ -12,8 +12,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/digest.h"
 #include "base/log.h"
 #include "base/metrics.h"
+#include "loop/counts.h"
 #include "loop/tlsio.h"
 
 enum {
@@ -27,6 +29,8 @@ struct conn_table {
 	struct conn *chunk[MAX_CHUNKS];
 	uint32_t n_chunks, free_head; /* index + 1; 0 none */
 	unsigned count, parked, tls;
+	struct counts users;
+	struct log_limit log_user;
 };
 
 /* One row a state: what to wait for, and how long. */
@@ -305,6 +309,7 @@ static void reset_slot(struct conn *c, int fd, const struct conn_origin *from)
 {
 	c->x = NULL;
 	c->wire = NULL;
+	c->user = 0;
 	c->fd = fd;
 	c->port = from->port;
 	memcpy(c->addr, from->addr, sizeof(c->addr));
@@ -344,6 +349,39 @@ void conn_open(struct loop *l, int fd, const struct conn_origin *from)
 		conn_set_state(c, CONN_HEAD); /* the first request has the head's time, not the idle one */
 }
 
+static void release_user(struct conn *c)
+{
+	uint8_t key[16] = { 0 };
+
+	if (!c->user)
+		return;
+	memcpy(key, &c->user, 8);
+	counts_release(&conn_loop(c)->conns->users, key);
+	c->user = 0;
+}
+
+bool conn_count_user(struct conn *c, struct slice user)
+{
+	struct loop *l = conn_loop(c);
+	struct sha256 d = digest_sha256(user);
+	uint8_t key[16] = { 0 };
+	uint64_t hash;
+
+	memcpy(&hash, d.b, 8);
+	hash |= 1;
+	if (c->user == hash)
+		return true;
+	release_user(c); /* a balancer's connection carries many */
+	memcpy(key, &hash, 8);
+	if (counts_take(&l->conns->users, key, l->config.connections_per_user)) {
+		c->user = hash;
+		return true;
+	}
+	if (log_allowed(&l->conns->log_user, loop_now(l), 1, 10000))
+		LOG_W("user_limit", L_S("user", user), L_Z("do", "see limits.connections_per_user"));
+	return false;
+}
+
 void conn_close(struct conn *c, const char *why)
 {
 	struct loop *l = conn_loop(c);
@@ -357,6 +395,7 @@ void conn_close(struct conn *c, const char *why)
 	conn_set_state(c, CONN_CLOSING);
 	conn_drop_xfer(c);
 	tlsio_free(c);
+	release_user(c);
 	if (c->flags & CONN_COUNTED)
 		server_release(l, c->addr);
 	l->conns->count--;
@@ -371,9 +410,9 @@ void conn_close(struct conn *c, const char *why)
 
 int conn_table_new(struct conn_table **t_r, struct loop *l, struct err *e)
 {
-	(void)l;
 	(void)e;
 	*t_r = mem_alloc(sizeof(**t_r));
+	counts_init(&(*t_r)->users, rnd_u64(l->deps.rnd));
 	return 0;
 }
 
@@ -386,6 +425,7 @@ void conn_table_free(struct conn_table **tp)
 		return;
 	for (uint32_t i = 0; i < t->n_chunks; i++)
 		free(t->chunk[i]);
+	counts_deinit(&t->users);
 	free(t);
 }
 

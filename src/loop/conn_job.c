@@ -317,9 +317,22 @@ static bool park(struct conn *c, struct exchange_job *xj)
 	return true;
 }
 
+/* Only who was let in is counted: a stranger must not use up somebody's share. One too
+ * many gets its answer and is closed; one that would wait is sent away. */
+static bool has_room(struct conn *c, const struct exchange_job *xj)
+{
+	if (xj->job.shed || xj->verdict.err.code != ERR_NONE || xj->rq->user.len == 0)
+		return true;
+	if (conn_count_user(c, xj->rq->user))
+		return true;
+	c->flags &= (uint8_t)~CONN_KEEP;
+	return false;
+}
+
 static void act(struct conn *c, struct exchange_job *xj)
 {
 	struct verdict *v = &xj->verdict;
+	bool room = has_room(c, xj);
 
 	if (v->kind != VERDICT_PARK) {
 		conn_reply_verdict(c, v);
@@ -333,7 +346,7 @@ static void act(struct conn *c, struct exchange_job *xj)
 		conn_reply_simple(c, 200, S("application/vnd.ms-sync.wbxml"), v->expire_body, NULL);
 		return;
 	}
-	if (!park(c, xj))
+	if (!room || !park(c, xj))
 		conn_reply_simple(c, 503, S_NONE, S_NONE, NULL);
 }
 

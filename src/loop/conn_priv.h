@@ -74,6 +74,7 @@ struct conn {
 	struct xfer *x;
 	struct wire *wire;
 	uint8_t addr[16];
+	uint64_t user;    /* hash of the one it is counted for; 0: none */
 	uint32_t index, gen;
 	uint32_t next_free;
 	int fd;
@@ -102,6 +103,9 @@ struct xfer *conn_xfer(struct conn *c); /* made when missing */
 void conn_drop_xfer(struct conn *c);
 bool conn_trusted(const struct loop_config *g, const uint8_t addr[16]);
 struct slice conn_peer_text(const struct conn *c, char *buf, size_t n);
+
+/* Counts it for this user, who was verified. False: the user has enough of them. */
+bool conn_count_user(struct conn *c, struct slice user);
 
 /* conn_io.c */
 void conn_on_poll(uv_poll_t *h, int status, int events);

@@ -36,6 +36,7 @@ struct loop_config {
 	unsigned queue_max;             /* jobs waiting at once */
 	unsigned connections;           /* open at once; 0: what descriptors carry */
 	unsigned connections_per_address;
+	unsigned connections_per_user;  /* who has proved to be one */
 	unsigned descriptor_reserve;    /* kept for backends and store */
 	uint32_t head_bytes;            /* request line and headers */
 	uint32_t head_count;            /* header lines */

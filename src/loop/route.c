@@ -180,7 +180,7 @@ static void begin_sink(const struct loop_config *c, struct request *rq, struct b
 	cmd = command_find(rq->query.command);
 	lim.depth = c->wbxml_depth;
 	lim.elements = c->wbxml_elements;
-	lim.string_bytes = c->wbxml_string > c->wbxml_opaque ? c->wbxml_string : c->wbxml_opaque;
+	lim.string_bytes = c->wbxml_string;
 	lim.opaque_bytes = c->wbxml_opaque;
 	lim.total_bytes = c->body_bytes;
 	rq->report = ARENA_NEW(rq->arena, struct decode_report);

@@ -16,12 +16,12 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "loop/counts.h"
 
 enum {
 	ACCEPT_BUDGET = 64,
 	BACKLOG = 4096,
 	PAUSE_MS = 200,     /* listeners rest when even the spare is gone */
-	FIRST_SLOTS = 256,
 };
 
 struct listener {
@@ -33,16 +33,10 @@ struct listener {
 	bool polling;
 };
 
-struct address_count {
-	uint8_t addr[16];
-	uint32_t n; /* 0: free slot */
-};
-
 struct server {
 	struct listener *listeners;
-	struct address_count *slots;
-	uint32_t n_slots, used;
-	uint64_t seed, refused_limit, refused_address, accepted;
+	struct counts addresses;
+	uint64_t refused_limit, refused_address, accepted;
 	unsigned limit;
 	int spare_fd;
 	bool tls_paused, stopped;
@@ -50,7 +44,7 @@ struct server {
 	struct log_limit log_full, log_address;
 };
 
-/* -- counts per address: open addressing, holes closed by shifting back ------------ */
+/* -- counts per address -------------------------------------------------------------- */
 
 /* A phone's IPv6 network is its /64. */
 static void address_key(const uint8_t addr[16], uint8_t key[16])
@@ -62,87 +56,24 @@ static void address_key(const uint8_t addr[16], uint8_t key[16])
 		memset(key + 8, 0, 8);
 }
 
-static uint32_t home(const struct server *s, const uint8_t key[16])
-{
-	uint64_t a, b;
-
-	memcpy(&a, key, 8);
-	memcpy(&b, key + 8, 8);
-	a = (a ^ s->seed) * 0x9e3779b97f4a7c15u;
-	b = (b ^ a ^ a >> 29) * 0xbf58476d1ce4e5b9u;
-	return (uint32_t)((b ^ b >> 31) & (s->n_slots - 1));
-}
-
-static uint32_t probe(const struct server *s, const uint8_t key[16])
-{
-	uint32_t i = home(s, key);
-
-	while (s->slots[i].n && memcmp(s->slots[i].addr, key, 16))
-		i = (i + 1) & (s->n_slots - 1);
-	return i;
-}
-
-static void grow(struct server *s)
-{
-	struct address_count *old = s->slots;
-	uint32_t n_old = s->n_slots;
-
-	s->n_slots *= 2;
-	s->slots = mem_alloc(s->n_slots * sizeof(*s->slots));
-	for (uint32_t i = 0; i < n_old; i++)
-		if (old[i].n)
-			s->slots[probe(s, old[i].addr)] = old[i];
-	free(old);
-}
-
 bool server_admit(struct loop *l, const uint8_t addr[16])
 {
 	struct server *s = l->server;
 	uint8_t key[16];
-	uint32_t i;
 
 	address_key(addr, key);
-	i = probe(s, key);
-	if (s->slots[i].n >= l->config.connections_per_address) {
-		s->refused_address++;
-		return false;
-	}
-	if (s->slots[i].n++ == 0) {
-		memcpy(s->slots[i].addr, key, 16);
-		if (++s->used > s->n_slots / 4 * 3)
-			grow(s);
-	}
-	return true;
-}
-
-static void close_hole(struct server *s, uint32_t hole)
-{
-	uint32_t mask = s->n_slots - 1;
-
-	for (uint32_t i = (hole + 1) & mask; s->slots[i].n; i = (i + 1) & mask) {
-		uint32_t h = home(s, s->slots[i].addr);
-
-		if (((i - h) & mask) < ((i - hole) & mask))
-			continue;
-		s->slots[hole] = s->slots[i];
-		s->slots[i].n = 0;
-		hole = i;
-	}
+	if (counts_take(&s->addresses, key, l->config.connections_per_address))
+		return true;
+	s->refused_address++;
+	return false;
 }
 
 void server_release(struct loop *l, const uint8_t addr[16])
 {
-	struct server *s = l->server;
 	uint8_t key[16];
-	uint32_t i;
 
 	address_key(addr, key);
-	i = probe(s, key);
-	ASSERT(s->slots[i].n > 0);
-	if (--s->slots[i].n == 0) {
-		s->used--;
-		close_hole(s, i);
-	}
+	counts_release(&l->server->addresses, key);
 }
 
 /* -- accepting -------------------------------------------------------------------------- */
@@ -425,9 +356,7 @@ void server_new(struct loop *l)
 {
 	struct server *s = mem_alloc(sizeof(*s));
 
-	s->n_slots = FIRST_SLOTS;
-	s->slots = mem_alloc(s->n_slots * sizeof(*s->slots));
-	s->seed = rnd_u64(l->deps.rnd);
+	counts_init(&s->addresses, rnd_u64(l->deps.rnd));
 	s->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	loop_timer_init(&s->rest, rested);
 	l->server = s;
@@ -465,7 +394,7 @@ void server_free(struct loop *l)
 	l->server = NULL;
 	if (s->spare_fd >= 0)
 		close(s->spare_fd);
-	free(s->slots);
+	counts_deinit(&s->addresses);
 	free(s);
 }
 

@@ -7,6 +7,7 @@
 
 #include <stdlib.h>
 
+#include "proto/bodypick.h"
 #include "proto/query.h"
 #include "work/gate.h"
 #include "work/sync_options.h"

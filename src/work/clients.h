@@ -6,7 +6,8 @@
 
 #include "backend/backend.h"
 #include "base/settings.h"
-#include "proto/bodypick.h"
+
+struct body_want; /* proto/bodypick.h */
 
 enum client_quirk {
 	QUIRK_NO_GZIP = 1 << 0,      /* replies go unpacked, whatever Accept-Encoding says */

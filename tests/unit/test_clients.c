@@ -2,6 +2,7 @@
  * the commands heed it. */
 #include "rig/workrig.c"
 
+#include "proto/bodypick.h"
 #include "proto/cmd_sync.h"
 
 static struct settings *with(const char *const *columns)

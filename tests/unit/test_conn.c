@@ -481,6 +481,45 @@ CASE(conn_parks_and_is_answered)
 	rig_stop(&rig);
 }
 
+CASE(conn_limits_what_one_user_has_open)
+{
+	int a, b, c;
+	const char *got;
+
+	rig_init(&rig);
+	rig.config.connections_per_user = 2;
+	rig_start(&rig, false);
+	a = dial(rig.port);
+	b = dial(rig.port);
+	c = dial(rig.port);
+	say(a, post("own-park"));
+	rig_wait(&rig, &rig.parks, 1);
+	say(b, post("own-d"));
+	CHECK(has(hear(b), "Connection: keep-alive"));
+	say(b, post("own-d")); /* the same one again is no further one */
+	CHECK(has(hear(b), "Connection: keep-alive"));
+	say(c, post("stranger")); /* whoever did not prove who he is takes no share */
+	CHECK(has(hear(c), "Connection: keep-alive"));
+	say(c, post("own-d"));
+	got = hear_all(c);
+	CHECK(has(got, "200 OK") && has(got, "Connection: close"));
+	close(c);
+	c = dial(rig.port);
+	say(c, post("own-park"));
+	got = hear_all(c);
+	CHECK(has(got, "503 ") && has(got, "Retry-After:"));
+	close(c);
+	CHECK_INT(rig.parks, 1);
+	close(b);
+	wait_connections(1);
+	c = dial(rig.port);
+	say(c, post("own-park"));
+	rig_wait(&rig, &rig.parks, 2);
+	close(a);
+	close(c);
+	rig_stop(&rig);
+}
+
 CASE(conn_tells_when_a_parked_peer_hangs_up)
 {
 	int fd;

@@ -317,19 +317,38 @@ CASE(large_data_goes_to_a_blob_that_can_be_taken)
 	blob_free(&b);
 }
 
-CASE(reader_limits_reach_the_decoder)
+static int fed(uint16_t tag, uint64_t string_bytes, uint64_t opaque_bytes, struct err *e)
 {
 	struct wbxml_limits l = wbxml_limits_default;
-	struct slice bytes = build((const struct step[]){ { BASE_DATA, "0123456789" } }, 1);
+	struct slice bytes = build((const struct step[]){ { tag, "0123456789" } }, 1);
 	struct decoder d;
-	struct err e;
+	struct err end;
+	int rc;
 
-	l.string_bytes = 9;
+	l.string_bytes = string_bytes;
+	l.opaque_bytes = opaque_bytes;
 	decode_begin(&d, &doc_schema, EAS_141, test_arena(), &report, &l);
-	CHECK_INT(decode_feed(&d, bytes, &e), -1);
-	CHECK_INT(e.code, ERR_LIMIT);
-	CHECK(decode_end(&d, &e) == NULL);
+	rc = decode_feed(&d, bytes, e);
+	if (rc < 0)
+		CHECK(decode_end(&d, &end) == NULL);
 	decode_report_deinit(&report);
+	return rc;
+}
+
+/* A mail that comes as an inline string is bounded as an opaque one is; any other
+ * string, known or not, by its own limit. */
+CASE(limits_of_strings_and_of_data)
+{
+	struct err e = { 0 };
+
+	CHECK_INT(fed(BASE_DATA, 9, 9, &e), -1);
+	CHECK_INT(e.code, ERR_LIMIT);
+	CHECK_INT(fed(BASE_DATA, 9, 10, &e), 1);
+	CHECK_INT(fed(AIRSYNC_SYNC_KEY, 10, 9, &e), 1);
+	CHECK_INT(fed(AIRSYNC_SYNC_KEY, 9, 100, &e), -1);
+	CHECK_INT(e.code, ERR_LIMIT);
+	CHECK_INT(fed(AIRSYNC_CLIENT_ID, 9, 100, &e), -1); /* not of this schema: read over */
+	CHECK_INT(e.code, ERR_LIMIT);
 }
 
 CASE(memory_of_one_request_is_bounded)

@@ -67,6 +67,10 @@ void exchange_run(struct work *w, struct request *q, struct verdict *v)
 
 	sem_post(&r->entered);
 	*v = (struct verdict){ .kind = VERDICT_REPLY, .http_status = 200 };
+	if (slice_starts(id, S("own-"))) { /* a login that was found right */
+		q->user = q->login;
+		id = slice_from(id, 4);
+	}
 	if (slice_eq(id, S("gate")))
 		sem_wait(&r->gate);
 	if (slice_eq(id, S("big"))) {
