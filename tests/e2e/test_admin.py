@@ -302,9 +302,36 @@ def passwords_are_nowhere(make):
             except PermissionError:
                 continue
             check(forms[0] not in data)
-        equal(os.stat(base + "status").st_uid, 0, "it can be dumped")     # not dumpable: root's
         w.deliver("alice", subject="end")
         equal(ping.result(10 * SLOW).get("Status"), "2")
+
+
+@case
+def secrets_of_the_command_line_are_hidden():
+    with LocalWorld() as w:
+        w.zpushd.stop()
+        w.zpushd.argv += ["--set", "admin.token=cmdline-secret-0001", "--set=push.notify_token=cmdline-secret-0002"]
+        w.zpushd.start()
+        w.zpushd.admin("/metrics", "cmdline-secret-0001")
+        with open("/proc/%d/cmdline" % w.zpushd.process.pid, "rb") as f:
+            check(b"cmdline-secret" not in f.read(), "ps shows the secret")
+
+
+@case
+def the_log_as_json():
+    with LocalWorld({"log.format": "json", "log.level": "debug"}) as w:
+        phone = w.phone("alice", agent="quote \" and \\ and \u00e4")
+        phone.pull(phone.folder_id(type=2))
+        phone.post("Sync", b"\x03\x01\x6a\x00\x45")
+        lines = [json.loads(x) for x in w.zpushd.log_lines() if not x.startswith("zpushd:")]
+        found = [x for x in lines if x.get("event") == "request" and x.get("dev") == phone.device_id]
+        check(len(found) >= 5)
+        for line in found:
+            for name in ("time", "level", "user", "cmd", "rid", "ms", "in", "out", "verdict", "http"):
+                check(name in line, "no %s in %r" % (name, line))
+            check(isinstance(line["ms"], int))
+        equal(found[-1]["level"], "warn")
+        check(found[-1]["reason"] and found[-1]["do"], found[-1])
 
 
 @case

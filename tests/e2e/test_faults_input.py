@@ -60,8 +60,8 @@ class Bystander:
         check(not self.bad, "another phone noticed: %s" % self.bad[:3])
         check(self.slowest < 2 * SLOW, "another phone waited %.1f s" % self.slowest)
         check(not self.ping.done(), "a waiting phone noticed: %r" % (self.ping.done() and self.ping.result()))
-        grown = self.w.zpushd.memory_kib() - self.memory
-        check(grown < 24000 * SLOW, "memory grew by %d KiB" % grown)
+        grown = self.w.zpushd.memory_kib() - self.memory     # address sanitizer keeps freed memory
+        check(grown < (24000 if SLOW == 1 else 400000), "memory grew by %d KiB" % grown)
         self.w.deliver(self.phone.user, subject="afterwards")
         equal(self.ping.result(10 * SLOW).get("Status"), "2")
 

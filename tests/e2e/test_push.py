@@ -17,7 +17,8 @@ from phone import WBXML, Phone  # noqa: E402
 from wbxml import el, encode  # noqa: E402
 from world import ImapWorld, LocalWorld  # noqa: E402
 
-QUICK = {"push.heartbeat_min": "1s", "push.min_interval": "0s", "push.jitter": 0, "log.level": "debug"}
+QUICK = {"push.heartbeat_min": "1s", "push.min_interval": "0s", "push.jitter": 0, "log.level": "debug",
+         "push.fallback_sweep": "5s"}
 MANY = {"user%02d" % n: "secret-%02d" % n for n in range(60)}
 OLD = time.time() - 40 * 86400
 
@@ -86,11 +87,11 @@ def parks(world, phone):
     return len(world.zpushd.log_lines("request", "dev=" + phone.device_id, "verdict=park"))
 
 
-def park(world, phone, folders, heartbeat=120):
-    """A parked Ping, parked for sure, its watch armed."""
+def park(world, phone, folders, heartbeat=120, looks=1):
+    """A Ping that is parked for sure; looks=2: and looked at once its watch was armed."""
     before = parks(world, phone)
     ping = phone.ping(folders, heartbeat=heartbeat, wait=False)
-    poll(lambda: parks(world, phone) > before or ping.done(), 15 * SLOW, what="parked")
+    poll(lambda: parks(world, phone) >= before + looks or ping.done(), 15 * SLOW, what="parked")
     check(not ping.done(), "answered at once: %r" % (ping.done() and ping.result()))
     return ping
 
@@ -108,7 +109,7 @@ def a_delivery_wakes(make):
     w = make()
     phone, inbox = ready(w)
     for n in range(3):      # and again: the next Ping finds the watch that is there
-        ping = park(w, phone, [inbox])
+        ping = park(w, phone, [inbox], looks=2 if n == 0 and make in (idle, notify) else 1)
         w.deliver(phone.user, subject="news %d" % n)
         woken(ping, inbox)
         phone.pull(inbox)
@@ -134,15 +135,16 @@ def webmails_changes_wake(make):
     equal(phone.subjects(inbox), ["seen elsewhere"])
 
 
-@cases([s for s in SOURCES if s[0] != "idle"])
+@cases(SOURCES)
 def another_folder_wakes(make):
+    """IDLE watches the INBOX only: the others are looked at now and then."""
     w = make()
     phone, inbox = ready(w)
     sent = phone.folder_id(type=5)
     phone.pull(sent)
-    ping = park(w, phone, [inbox, sent])
+    ping = park(w, phone, [inbox, sent], looks=2 if make in (idle, notify) else 1)
     w.append_many(phone.user, [message(subject="copied there")], "Sent")
-    woken(ping, sent)
+    woken(ping, sent, 15)
 
 
 @cases([s for s in SOURCES if s[0] in ("hook", "notify")])
@@ -194,6 +196,16 @@ def a_post_to_notify_wakes():
             check(False, "%r was taken" % bad[:20])
         except urllib.error.HTTPError as e:
             equal(e.code, 400)
+
+
+@case
+def a_server_without_any_push_is_looked_at_now_and_then():
+    w = shared(PushWorld, ["notify", "idle"], without=("NOTIFY", "IDLE"))
+    phone, inbox = ready(w)
+    ping = park(w, phone, [inbox], looks=2)
+    w.deliver(phone.user, subject="found by a look")
+    woken(ping, inbox, 15)
+    check(w.zpushd.metric("zpushd_sweeps_total") > 0, "by what was it woken?")
 
 
 @case
