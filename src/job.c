@@ -264,7 +264,6 @@ void jobs_free(struct jobs **qp)
 	struct job *j;
 	bool closed = false;
 
-	*qp = NULL;
 	if (!q)
 		return;
 	pthread_mutex_lock(&q->lock);
@@ -276,8 +275,10 @@ void jobs_free(struct jobs **qp)
 	pthread_mutex_unlock(&q->lock);
 	for (unsigned i = 0; i < q->n_threads; i++)
 		pthread_join(q->threads[i], NULL);
+	/* A done may submit once more (a watch that was being opened is closed): that is shed. */
 	while ((j = next_done(q)) != NULL)
 		j->done(j);
+	*qp = NULL;
 	q->async.data = &closed;
 	uv_close((uv_handle_t *)&q->async, on_closed);
 	while (!closed)

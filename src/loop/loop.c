@@ -61,7 +61,7 @@ static void arm_tick(struct loop *l)
 
 	if (l->draining && due > now + TICK_MS)
 		due = now + TICK_MS;
-	if (due >= l->tick_at_ms)
+	if (due >= l->tick_at_ms && due > now)
 		return; /* a timer that comes too early does nothing and is set again */
 	l->tick_at_ms = due;
 	uv_update_time(&l->uv);

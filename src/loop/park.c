@@ -449,7 +449,7 @@ static void on_before_sleep(uv_prepare_t *h)
 	struct park_room *r = h->data;
 	int64_t due = push_due_ms(r->push), now = loop_now(r->l);
 
-	if (due >= r->tick_at_ms)
+	if (due >= r->tick_at_ms && due > now)
 		return; /* a tick that comes too early does nothing and is set again */
 	r->tick_at_ms = due;
 	uv_update_time(&r->l->uv);
@@ -548,6 +548,8 @@ void park_deinit(struct park_room **rp)
 	*rp = NULL;
 	if (!r)
 		return;
+	r->gone = true;
+	r->checks++; /* looks that come back while handles close do not free it */
 	store_on_publish(r->l->deps.work->store, NULL, NULL);
 	r->l->hooks = (struct park_hooks){ 0 };
 	pubsub_free(&r->pubsub); /* joins its thread: nothing is published after it */
@@ -565,8 +567,7 @@ void park_deinit(struct park_room **rp)
 		free_published(m);
 	pthread_mutex_destroy(&r->inbox_lock);
 	settings_unref(&r->set);
-	r->gone = true;
-	if (r->checks == 0)
+	if (--r->checks == 0)
 		free(r);
 }
 
