@@ -16,6 +16,7 @@
 #include "work/crash.h"
 #include "work/fuse.h"
 #include "work/gate.h"
+#include "work/gzip.h"
 #include "work/info.h"
 #include "work/pool.h"
 #include "work/records.h"
@@ -574,6 +575,23 @@ static void log_request(struct exchange *x)
 		log_emit(level, "request", f, v->err.code == ERR_NONE ? n - 4 : n);
 }
 
+/* Last of all: logs and traces saw it plain. Multipart and attachments stay as they are:
+ * offsets into the one are given, the other is mostly packed already. */
+static void pack(struct exchange *x)
+{
+	struct verdict *v = x->v;
+	bool text = slice_starts(v->content_type, S("text/")) ||
+		    slice_eq(v->content_type, S("application/vnd.ms-sync")) ||
+		    slice_eq(v->content_type, S("application/vnd.ms-sync.wbxml"));
+
+	if (v->kind != VERDICT_REPLY || v->http_status != 200 || !v->body || !text || !x->rq->accepts_gzip ||
+	    x->client.quirks & QUIRK_NO_GZIP || x->rq->query.command == EAS_CMD_GET_ATTACHMENT ||
+	    blob_size(v->body) <= GZIP_FROM_BYTES)
+		return;
+	if (v->n_headers < sizeof(v->headers) / sizeof(*v->headers) && gzip_blob(&v->body))
+		reply_header(x, "Content-Encoding", S("gzip"));
+}
+
 void exchange_run(struct work *w, struct request *r, struct verdict *v_r)
 {
 	struct exchange x = { .w = w, .rq = r, .v = v_r, .a = r->arena };
@@ -593,4 +611,5 @@ void exchange_run(struct work *w, struct request *r, struct verdict *v_r)
 	log_request(&x);
 	if (trace_wants(w->trace, r->query.device_id))
 		trace_write(w->trace, r, v_r, clock_wall(w->clock));
+	pack(&x);
 }

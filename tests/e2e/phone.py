@@ -15,6 +15,7 @@ rules that hold for each reply (type, length, no chunking) and handed to the
 judges (judge.py). raw() and post(body=bytes) send whatever one likes."""
 import base64
 import concurrent.futures
+import gzip
 import http.client
 import itertools
 import socket
@@ -41,8 +42,9 @@ _ids = itertools.count(1)
 class Reply:
     """status, headers, body (bytes), doc (Element or None), seconds."""
 
-    def __init__(self, status, headers, body, seconds):
+    def __init__(self, status, headers, body, seconds, wire=None):
         self.status, self.headers, self.body, self.seconds = status, headers, body, seconds
+        self.wire = len(body) if wire is None else wire     # bytes of the body as they came
         self.doc = decode(body) if body.startswith(b"\x03") and headers.get("Content-Type", "").startswith(
             "application/vnd.ms-sync") and "multipart" not in headers.get("Content-Type", "") else None
 
@@ -65,6 +67,7 @@ class Phone:
         self.device_type, self.base64_line, self.agent = device_type, base64_line, agent
         self.login = login or user
         self.ca = ca
+        self.gzip = False       # asks for packed replies
         self.policy_key = "0"
         self.hierarchy_key = "0"
         self.folders = {}       # ServerId -> {"DisplayName", "ParentId", "Type"}
@@ -109,6 +112,8 @@ class Phone:
 
     def headers(self):
         out = {"User-Agent": self.agent}
+        if self.gzip:
+            out["Accept-Encoding"] = "gzip, deflate"
         if self.password is not None:
             out["Authorization"] = self.authorization()
         if not self.base64_line:
@@ -152,6 +157,10 @@ class Phone:
                 connection.request(method, target, body=body, headers=headers)
                 response = connection.getresponse()
                 data = response.read()
+                wire = len(data)
+                if response.headers.get("Content-Encoding") == "gzip":
+                    check(self.gzip, "packed, and nobody asked for it")
+                    data = gzip.decompress(data)
                 break
             except (http.client.RemoteDisconnected, BrokenPipeError, ConnectionResetError):
                 self.hang_up()
@@ -162,7 +171,7 @@ class Phone:
                 raise
         if response.will_close:
             self.hang_up()
-        return Reply(response.status, response.headers, data, time.monotonic() - start)
+        return Reply(response.status, response.headers, data, time.monotonic() - start, wire)
 
     def hang_up(self):
         connection = getattr(self.local, "connection", None)
@@ -175,7 +184,7 @@ class Phone:
         """What every reply keeps to (MS-ASHTTP 2.2.2, protocol.md "Wire")."""
         h = reply.headers
         check("Transfer-Encoding" not in h, "%s: reply is chunked" % command)
-        check(h.get("Content-Length") == str(len(reply.body)), "%s: no Content-Length" % command)
+        check(h.get("Content-Length") == str(reply.wire), "%s: no Content-Length" % command)
         if reply.status == 200 and not reply.body:
             check("Content-Type" not in h, "%s: empty reply with a content type" % command)
         if reply.status == 200 and reply.body.startswith(b"\x03\x01"):

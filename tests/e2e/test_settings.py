@@ -63,6 +63,27 @@ def a_client_rule_is_heeded_and_reloaded():
     equal(len(reply.all("Collections/Collection/Commands/Add")), 2, "the window after SIGHUP")
 
 
+@case
+def replies_are_packed_for_who_asks():
+    w = shared(Plain)
+    w.fill("alice", 20, text="the same words again and again\r\n" * 50)
+    plain, packed = w.phone("alice"), w.phone("alice")
+    packed.gzip = True
+    replies = []
+    for phone in (plain, packed):
+        inbox = phone.folder_id(type=2)
+        phone.sync_folder(inbox)
+        replies.append(phone.sync_folder(inbox, window=20, options={"type": 1}))
+    equal([len(r.all("Collections/Collection/Commands/Add")) for r in replies], [20, 20])
+    equal([r.headers.get("Content-Encoding") for r in replies], [None, "gzip"])
+    check(replies[1].wire * 4 < replies[0].wire, "%d bytes packed, %d plain" % (replies[1].wire, replies[0].wire))
+    equal(packed.folder_sync().headers.get("Content-Encoding"), None, "a small reply")
+
+
+class Plain(LocalWorld):
+    pass
+
+
 class Fused(LocalWorld):
     def __init__(self):
         super().__init__({"limits.fuse_requests": 12})
