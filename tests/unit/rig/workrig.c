@@ -9,6 +9,16 @@
 
 static jmp_buf rig_died;
 
+/* What a process that dies holds is no leak of ours. */
+void __lsan_disable(void) __attribute__((weak));
+void __lsan_enable(void) __attribute__((weak));
+
+static void rig_may_die(struct rig *r, bool begins)
+{
+	if (r->die_at && __lsan_disable)
+		(begins ? __lsan_disable : __lsan_enable)();
+}
+
 static int64_t rig_now(void *self)
 {
 	return ((struct rig *)self)->now_ms;
@@ -133,6 +143,8 @@ static void rig_work_down(struct work *w)
 
 void rig_down(struct rig *r)
 {
+	for (size_t i = 0; i < r->reports.n; i++)
+		decode_report_deinit(r->reports.v[i]);
 	rig_work_down(&r->w);
 	r->mail->ops->close(&r->mail);
 	store_close(&r->store);
@@ -224,13 +236,16 @@ struct reply rig_run(struct phone *p, struct request *rq, const struct schema *r
 
 	p->r->died = false;
 	if (setjmp(rig_died)) {
+		rig_may_die(p->r, false);
 		/* The process is gone: what it held is lost, the store and the mail server stand. */
 		pool_crash(p->r->w.pool);
 		store_mem_crash(store_fail_inner(p->r->store));
 		request_free(&rq);
 		return (struct reply){ .status = 0 };
 	}
+	rig_may_die(p->r, true);
 	exchange_run(p->w ? p->w : &p->r->w, rq, &out.v);
+	rig_may_die(p->r, false);
 	if (out.v.body) {
 		CHECK_INT(blob_map(out.v.body, &bytes, &e), 0);
 		out.body = arena_slice(test_arena(), bytes);
@@ -247,6 +262,7 @@ struct reply rig_run(struct phone *p, struct request *rq, const struct schema *r
 		out.obj = decode_all(out.body, reply, (enum eas_version)p->version, test_arena(), rep, &e);
 		if (!out.obj)
 			test_fail(__FILE__, __LINE__, "reply: %s", e.text);
+		*LIST_PUSH(test_arena(), &p->r->reports) = rep;
 		if (rep->problems)
 			test_fail(__FILE__, __LINE__, "reply: %s at %s", problem_name(rep->first.kind), wbxml_tag_name(rep->first.tag));
 	}

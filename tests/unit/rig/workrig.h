@@ -28,6 +28,7 @@ struct rig {
 	unsigned calls[8];              /* counted, by enum store_call */
 	const char *die_at;             /* crash point that ends the request (longjmp) */
 	bool died;
+	LIST_OF(struct decode_report *) reports; /* of replies: own their large data until rig_down */
 };
 
 /* settings: "key=value" …, NULL at the end. Users alice and bob, password "pw". */
