@@ -38,7 +38,7 @@ THIRD_PARTY = [
     (r"toml\+\+/", r"src/config_toml\.cc$"),
     (r"sqlite3\.h", r"src/work/store"),
     (r"jansson\.h", r"src/loop/message|src/work/admin"),
-    (r"zlib\.h", r"src/loop/|src/work/reply"),
+    (r"zlib\.h", r"src/loop/|src/work/gzip"),
     (r"libical/|unicode/|iconv\.h", r"proto/"),
 ]
 INCLUDE = re.compile(r'^\s*#\s*include\s+([<"])([^>"]+)[>"]')

@@ -45,6 +45,7 @@ static void read_settings(struct imap_backend *b, const struct settings *set)
 	b->master_password = mem_slice(settings_str(set, "imap.master_password"));
 	for (int i = 0; i < SP_COUNT; i++)
 		b->special[i] = mem_slice(settings_str(set, special[i]));
+	b->notes = mem_slice(settings_str(set, "imap.notes"));
 	b->shared = settings_bool(set, "imap.shared");
 	b->subscribed_only = settings_bool(set, "imap.subscribed_only");
 	b->call_ms = settings_ms(set, "limits.backend_deadline");
@@ -66,6 +67,7 @@ static void imap_close(struct backend **bp)
 	free((char *)b->user_template.ptr);
 	for (int i = 0; i < SP_COUNT; i++)
 		free((char *)b->special[i].ptr);
+	free((char *)b->notes.ptr);
 	free(b->address);
 	free(b->host);
 	free(b);

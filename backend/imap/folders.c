@@ -353,8 +353,21 @@ struct slice folders_special_path(struct imap_session *s, struct arena *a, enum 
 
 /* -- the contract -- */
 
+/* imap.notes, as the server names it or below the personal namespace. */
+static bool is_notes(const struct imap_session *s, const struct node *f)
+{
+	struct slice want = s->b->notes, prefix = s->personal.prefix;
+
+	if (!want.len || f->foreign)
+		return false;
+	return slice_eq(f->path, want) ||
+	       (slice_starts(f->path, prefix) && slice_eq(slice_from(f->path, prefix.len), want));
+}
+
 static bool hidden(const struct imap_session *s, const struct node *f)
 {
+	if (is_notes(s, f))
+		return true;
 	if (f->foreign && !s->b->shared)
 		return true;
 	if (!s->b->subscribed_only || f->type != FOLDER_USER_MAIL || f->special >= 0)

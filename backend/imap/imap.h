@@ -54,6 +54,7 @@ struct imap_backend {
 	struct stream_tls *tls;
 	struct slice user_template, master_user, master_password; /* owned */
 	struct slice special[SP_COUNT];    /* configured paths; empty: by SPECIAL-USE or name */
+	struct slice notes;                /* folder of another class: not shown; empty: none */
 	bool shared, subscribed_only;
 	bool use_idle, use_notify;
 	int64_t call_ms;                   /* limits.backend_deadline: silence in an answer */

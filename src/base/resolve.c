@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <netdb.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <time.h>
 
@@ -16,7 +17,6 @@
 #include "base/list.h"
 
 enum {
-	FRESH_MS = 60 * 1000,
 	FAILED_MS = 2 * 1000, /* a failure is shared too, but not for long */
 	MAX_ENTRIES = 64,
 	MAX_LOOKUPS = 16, /* threads that may hang in the resolver at once */
@@ -39,6 +39,12 @@ static pthread_cond_t changed;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static struct list entries = { &entries, &entries };
 static unsigned n_entries, n_lookups;
+static _Atomic int64_t fresh_ms = 30 * 1000;
+
+void resolve_keep(int64_t ms)
+{
+	atomic_store(&fresh_ms, ms);
+}
 
 static void init(void)
 {
@@ -87,7 +93,7 @@ static void *lookup(void *arg)
 	n->got = got;
 	n->gai = rc;
 	n->state = rc ? FAILED : READY;
-	n->expires_ms = clock_now(&clock_system) + (rc ? FAILED_MS : FRESH_MS);
+	n->expires_ms = clock_now(&clock_system) + (rc ? FAILED_MS : atomic_load(&fresh_ms));
 	n_lookups--;
 	unref(n);
 	pthread_cond_broadcast(&changed);

@@ -23,4 +23,7 @@ struct resolved {
 /* -1: ERR_TIMEOUT, ERR_REFUSED (no such name), ERR_BUSY (too many look-ups hang). */
 int resolve(const char *host, const char *port, int64_t deadline_ms, struct resolved *r_r, struct err *e);
 
+/* How long an answer is kept, for the whole process (limits.dns_cache); at start. */
+void resolve_keep(int64_t ms);
+
 #endif

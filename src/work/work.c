@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/resolve.h"
 #include "keys.h"
 #include "work/auth.h"
 #include "work/crash.h"
@@ -161,6 +162,7 @@ int work_new(struct work **w_r, struct settings *set, const struct clock *clk, c
 	c->settings = settings_ref(set);
 	c->instance = rnd_u64(rnd) | 1; /* 0 in a record: nobody's */
 	fuse_new(&c->fuse, &c->clock);
+	resolve_keep(settings_ms(set, "limits.dns_cache"));
 	c->crash_point = getenv("ZPUSH_CRASH_POINT");
 	if (core_open(c, e) < 0 || fill(w_r, c, set, e) < 0) {
 		core_free(&c);

@@ -10,7 +10,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 from case import case, check, equal, main, shared  # noqa: E402
 from env import poll  # noqa: E402
-from world import LocalWorld  # noqa: E402
+from world import ImapWorld, LocalWorld  # noqa: E402
 
 RULES = """
 [[client]]
@@ -82,6 +82,30 @@ def replies_are_packed_for_who_asks():
 
 class Plain(LocalWorld):
     pass
+
+
+@case
+def a_folder_for_notes_is_no_mail_folder():
+    w = shared(ImapWorld, {"imap.notes": "Notes", "limits.dns_cache": "0s"}, store="embedded")
+    w.create_folder("alice", "Notes")
+    w.create_folder("alice", "Others")
+    names = [f["DisplayName"] for f in w.phone("alice").folders.values()]
+    equal(("Notes" in names, "Others" in names), (False, True))
+
+
+@case
+def a_container_demands_a_store():
+    w = shared(Plain)
+    env = dict(w.zpushd.env, ZPUSHD_CONTAINER="1")
+    empty = os.path.join(w.zpushd.dir, "empty")     # no zpushd.toml lies here
+    os.mkdir(empty)
+    words = [w.zpushd.binary, "--set", "server.listen=127.0.0.1:0", "--set", "server.data_dir=" + w.zpushd.dir + "/none"]
+    run = subprocess.run(words, env=env, cwd=empty, capture_output=True, text=True, timeout=20)
+    check(run.returncode == 1 and "ZPUSHD_STORE_URL" in run.stderr, "%d %s" % (run.returncode, run.stderr))
+    check(not os.path.exists(w.zpushd.dir + "/none"), "it made a data directory before it refused")
+    env["ZPUSHD_STORE_URL"] = "embedded:"
+    run = subprocess.run(words[:1] + ["--check"], env=env, cwd=empty, capture_output=True, text=True, timeout=20)
+    equal(run.returncode, 0, run.stderr)
 
 
 class Fused(LocalWorld):
