@@ -342,6 +342,7 @@ static const char usage[] =
 	"usage: zpushd admin devices [--json] [USER]\n"
 	"       zpushd admin wipe|unwipe|allow|block|resync [--user USER] DEVICE\n"
 	"       zpushd admin logout USER\n"
+	"       zpushd admin stats [--json]   (of the running server)\n"
 	"       zpushd admin trace [--json] | trace on|off DEVICE   (of the running server)\n"
 	"       zpushd admin user list|add|password|remove …   (accounts of the backend local)\n";
 
@@ -396,6 +397,8 @@ int admin_main(int argc, char **argv, const struct settings *set)
 
 	if (argc > 0 && strcmp(argv[0], "user") == 0)
 		return admin_user_main(argc - 1, argv + 1, set);
+	if (argc > 0 && strcmp(argv[0], "stats") == 0)
+		return admin_stats_main(argc - 1, argv + 1, set);
 	if (argc > 0 && strcmp(argv[0], "trace") == 0)
 		return admin_trace_main(argc - 1, argv + 1, set);
 	if (argc < 1 || w.bad) {

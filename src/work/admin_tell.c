@@ -155,3 +155,63 @@ int admin_trace_main(int argc, char **argv, const struct settings *set)
 	fputs("usage: zpushd admin trace [--json] | trace on|off DEVICE\n", stderr);
 	return 2;
 }
+
+/* --- zpushd admin stats ------------------------------------------------------------------ */
+
+/* "zpushd_NAME VALUE" lines of the metrics; labels stay part of the name. */
+static void say_stats(struct slice text, bool json)
+{
+	struct slice line;
+	bool first = true;
+
+	while (slice_split(&text, '\n', &line)) {
+		ptrdiff_t blank = slice_chr(line, ' ');
+		json_t *name;
+		char *z;
+
+		if (line.len == 0 || line.ptr[0] == '#' || blank <= 0)
+			continue;
+		if (slice_starts(line, S("zpushd_"))) {
+			line = slice_from(line, 7);
+			blank -= 7;
+		}
+		if (!json) {
+			printf("%-44.*s %.*s\n", (int)blank, line.ptr, SARG(slice_from(line, (size_t)blank + 1)));
+			continue;
+		}
+		name = json_stringn(line.ptr, (size_t)blank);
+		z = json_dumps(name, JSON_ENCODE_ANY);
+		printf("%s%s:%.*s", first ? "{" : ",\n", z ? z : "\"\"", SARG(slice_from(line, (size_t)blank + 1)));
+		free(z);
+		json_decref(name);
+		first = false;
+	}
+	if (json)
+		printf("%s}\n", first ? "{" : "");
+}
+
+int admin_stats_main(int argc, char **argv, const struct settings *set)
+{
+	bool json = argc == 1 && strcmp(argv[0], "--json") == 0;
+	struct arena *a = arena_new();
+	char *address = arena_str(a, settings_str(set, "admin.listen"));
+	struct slice token, answer = S_NONE;
+	struct err e = { 0 };
+	int rc = argc > json ? err_set(&e, ERR_CONFIG, "usage: zpushd admin stats [--json]")
+		 : *address ? datadir_admin_token(a, set, &rnd_system, &token, &e)
+			    : err_set(&e, ERR_CONFIG, "admin.listen is off");
+
+	if (rc == 0)
+		rc = ask(a, address, token, "GET /metrics", S_NONE, &answer, &e);
+	if (rc == 0 && strncmp(answer.ptr, "HTTP/1.1 200", 12) != 0)
+		rc = err_set(&e, ERR_REFUSED, "%s answers %.12s", address, answer.ptr);
+	if (rc == 0) {
+		const char *body = strstr(answer.ptr, "\r\n\r\n");
+
+		say_stats(body ? slice_str(body + 4) : S_NONE, json);
+	} else {
+		fprintf(stderr, "zpushd: %s (a running server is asked, at admin.listen)\n", e.text);
+	}
+	arena_free(&a);
+	return rc < 0;
+}

@@ -8,5 +8,7 @@
 void admin_tell_server(void *settings, struct slice user, struct slice json);
 /* `zpushd admin trace`: the words behind it; exit status. */
 int admin_trace_main(int argc, char **argv, const struct settings *set);
+/* `zpushd admin stats`: the counters of the running server. */
+int admin_stats_main(int argc, char **argv, const struct settings *set);
 
 #endif

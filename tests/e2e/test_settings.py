@@ -108,6 +108,15 @@ def a_container_demands_a_store():
     equal(run.returncode, 0, run.stderr)
 
 
+@case
+def stats_are_those_of_the_running_server():
+    w = shared(Plain)
+    w.phone("bob")
+    stats = json.loads(admin(w, "stats", "--json"))
+    check(stats["requests_total"] >= 3 and stats["connections_total"] >= 1, repr(stats))
+    check(any(line.split()[:1] == ["parked"] for line in admin(w, "stats").splitlines()), "no line of parked")
+
+
 class Fused(LocalWorld):
     def __init__(self):
         super().__init__({"limits.fuse_requests": 12})
