@@ -6,6 +6,7 @@
 #include "loop/park.h"
 
 #include <pthread.h>
+#include <malloc.h>
 #include <stdlib.h>
 
 #include "base/log.h"
@@ -18,6 +19,8 @@
 #include "work/work.h"
 
 enum {
+	CALM_REQUESTS = 100,    /* at most so many between two looks: a calm moment */
+	TRIM_REQUESTS = 1000,   /* so many since the last trim: worth another */
 	SOURCE_TURNS = 4,       /* of some hundred events each; the rest comes next turn */
 	EXPIRE_MS = 5000,
 	INBOX_TURN = 256,       /* messages handled in one turn */
@@ -47,6 +50,7 @@ struct park_room {
 	uv_poll_t source;
 	bool has_source;
 	int open_handles;
+	uint64_t rid_seen, rid_trimmed; /* requests so far: at the last look, at the last trim */
 	unsigned checks;           /* jobs out; the last one back frees a room that is gone */
 	bool gone;
 };
@@ -410,29 +414,49 @@ static int arm_source(struct park_room *r, struct err *e)
 
 /* --- life ----------------------------------------------------------------------------------------- */
 
-struct expire_job {
+struct tidy_job {
 	struct job job;
 	struct work *work;
+	bool trim;
 };
 
-static void run_expire(struct job *j)
+static void run_tidy(struct job *j)
 {
-	pool_expire(((struct expire_job *)j)->work->pool);
+	struct tidy_job *t = (struct tidy_job *)j;
+
+	pool_expire(t->work->pool);
+	/* What a burst of requests took stays in the allocator's arenas otherwise:
+	 * some 300 bytes for each phone that came to wait. */
+	if (t->trim)
+		malloc_trim(0);
 }
 
-static void expire_done(struct job *j)
+static void tidy_done(struct job *j)
 {
 	free(j);
 }
 
 /* Sessions that nobody used for a while are closed, also when nothing else happens. */
-static void expire_sessions(struct park_room *r)
+static void tidy(struct park_room *r, bool trim)
 {
-	struct expire_job *j = mem_alloc(sizeof(*j));
+	struct tidy_job *t = mem_alloc(sizeof(*t));
 
-	j->job = (struct job){ .cls = JOB_BACKGROUND, .run = run_expire, .done = expire_done };
-	j->work = r->l->deps.work;
-	job_submit(r->l->jobs, &j->job);
+	t->job = (struct job){ .cls = JOB_BACKGROUND, .run = run_tidy, .done = tidy_done };
+	t->work = r->l->deps.work;
+	t->trim = trim;
+	job_submit(r->l->jobs, &t->job);
+}
+
+/* Calm after a burst: since the last look few requests came, but many since the last trim. */
+static bool worth_trimming(struct park_room *r)
+{
+	uint64_t rid = r->l->next_rid;
+	bool calm = rid - r->rid_seen < CALM_REQUESTS, much = rid - r->rid_trimmed >= TRIM_REQUESTS;
+
+	r->rid_seen = rid;
+	if (calm && much)
+		r->rid_trimmed = rid;
+	return calm && much;
 }
 
 static void on_tick(uv_timer_t *t)
@@ -461,9 +485,11 @@ static void on_expiry(uv_timer_t *t)
 	struct park_room *r = t->data;
 	struct pool_stats s;
 
+	bool trim = worth_trimming(r);
+
 	pool_stats(r->l->deps.work->pool, &s);
-	if (s.idle)
-		expire_sessions(r);
+	if (s.idle || trim)
+		tidy(r, trim);
 }
 
 static struct push_options options_of(const struct settings *set)

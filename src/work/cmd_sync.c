@@ -386,8 +386,10 @@ static void save_collection(struct sync_run *r, struct sync_coll *c)
 		return;
 	frame = colstate_frame(&c->st, kind, c->base_len, c->record_len, &append);
 	exchange_put(r->x, c->col_key, append ? STORE_APPEND : STORE_PUT, frame, 0);
-	if (c->extras.touched)
-		exchange_put(r->x, c->extra_key, STORE_PUT, extras_pack(&c->extras), -1);
+	if (!c->extras.touched)
+		return;
+	exchange_put(r->x, c->extra_key, STORE_PUT, extras_pack(&c->extras), -1);
+	r->x->told = c->folder->path;
 }
 
 static void remember_request(struct sync_run *r)

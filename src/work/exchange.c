@@ -420,19 +420,33 @@ static void run(struct exchange *x)
 }
 
 /* Device ids are free text: what JSON wants escaped is escaped. */
-static struct slice taken_json(struct arena *a, struct slice device, uint64_t epoch)
+static const char *json_text(struct arena *a, struct slice s)
 {
-	char *id = arena_alloc(a, device.len * 6 + 1), *at = id;
+	char *text = arena_alloc(a, s.len * 6 + 1), *at = text;
 
-	for (size_t i = 0; i < device.len; i++) {
-		unsigned char c = (unsigned char)device.ptr[i];
+	for (size_t i = 0; i < s.len; i++) {
+		unsigned char c = (unsigned char)s.ptr[i];
 
 		if (c < 0x20 || c == '"' || c == '\\')
 			at += snprintf(at, 7, "\\u%04x", c);
 		else
 			*at++ = (char)c;
 	}
-	return arena_printf(a, "{\"taken\":%llu,\"device\":\"%s\"}", (unsigned long long)epoch, id);
+	return text;
+}
+
+static struct slice taken_json(struct arena *a, struct slice device, uint64_t epoch)
+{
+	return arena_printf(a, "{\"taken\":%llu,\"device\":\"%s\"}", (unsigned long long)epoch, json_text(a, device));
+}
+
+/* The mail server does not see flag details, so its events do not either. */
+static void tell_details(struct exchange *x)
+{
+	struct err e;
+
+	if (store_publish(x->w->store, x->rq->user, arena_printf(x->a, "{\"folder\":\"%s\"}", json_text(x->a, x->told)), true, &e) < 0)
+		LOG_W("change_not_told", L_S("user", x->rq->user), L_S("dev", x->dev->id), L_S("folder", x->told), L_ERR(&e));
 }
 
 static void settle(struct exchange *x)
@@ -448,6 +462,8 @@ static void settle(struct exchange *x)
 	}
 	if (x->v->kind == VERDICT_PARK)
 		x->v->park->session = x->dev->epoch;
+	if (x->told.len && x->v->kind != VERDICT_FAIL)
+		tell_details(x);
 	if (x->took) {
 		struct slice json = taken_json(x->a, x->dev->id, x->dev->epoch);
 

@@ -86,6 +86,7 @@ struct exchange {
 	struct session *session[2];    /* mail, send */
 	enum be_result worst[2];
 	bool took;                     /* device epoch was raised: publish after commit */
+	struct slice told;             /* folder whose flag details changed: no mail server tells the others */
 };
 
 /* Records. want: before the load (or any time before exchange_load_more). got: after
