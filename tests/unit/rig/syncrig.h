@@ -4,6 +4,7 @@
 #ifndef TESTS_SYNCRIG_H
 #define TESTS_SYNCRIG_H
 
+#include "proto/mime.h" /* before the names below: it has a parameter of the same */
 #include "backend/fail.h"
 #include "proto/email.h"
 #include "workrig.h"
