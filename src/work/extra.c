@@ -4,7 +4,7 @@
 #include "backend/backend.h"
 
 enum { FORMAT = 1 };
-enum { TAG_MAIL = 1 };
+enum { TAG_MAIL = 1, TAG_IDENTITY = 2 };
 enum {
 	T_NUM = 1, T_VERB, T_VERB_MS, T_FLAG, T_SUBJECT, T_STATUS, T_TYPE, T_DATE_COMPLETED, T_COMPLETE_TIME, T_START,
 	T_DUE, T_UTC_START, T_UTC_DUE, T_REMINDER_SET, T_REMINDER_TIME, T_ORDINAL, T_SUB_ORDINAL,
@@ -140,6 +140,7 @@ struct slice extras_pack(const struct extras *x)
 	struct record_writer w, m;
 
 	record_begin(&w, x->a, FORMAT);
+	record_int(&w, TAG_IDENTITY, x->identity);
 	for (size_t i = 0; i < x->n; i++) {
 		const struct extra *it = &x->v[i];
 
@@ -210,10 +211,26 @@ int extras_unpack(struct extras *x, struct arena *a, struct slice record, struct
 		return 0;
 	if (record_open(&rest, record, FORMAT, e) < 0)
 		return -1;
-	while ((rc = record_next(&rest, &f, e)) > 0)
-		if (f.tag == TAG_MAIL && f.is_bytes && unpack_mail(x, f.bytes, e) < 0)
+	while ((rc = record_next(&rest, &f, e)) > 0) {
+		if (f.tag == TAG_IDENTITY)
+			x->identity = f.v;
+		else if (f.tag == TAG_MAIL && f.is_bytes && unpack_mail(x, f.bytes, e) < 0)
 			return -1;
+	}
 	return rc;
+}
+
+bool extras_belong(struct extras *x, uint64_t identity)
+{
+	bool others = x->identity && identity && x->identity != identity && x->n;
+
+	if (others) {
+		x->n = 0;
+		x->touched = true;
+	}
+	if (identity)
+		x->identity = identity;
+	return others;
 }
 
 uint32_t item_rev(uint32_t be_rev, const struct extra *x)

@@ -21,6 +21,7 @@ struct extras {
 	struct arena *a;
 	struct extra *v; /* ascending num */
 	size_t n, cap;
+	uint64_t identity; /* of the folder they belong to (UIDVALIDITY); 0 not known yet */
 	bool touched;
 };
 
@@ -35,6 +36,9 @@ struct extra *extras_get(struct extras *x, uint64_t num);
 /* What `from` says over what `into` has; false: it says nothing (an empty Flag). */
 bool extra_flag_merge(struct email_flag *into, const struct email_flag *from);
 void extras_remove(struct extras *x, uint64_t num);
+/* The folder is that one now. True: it was another one, and its details are
+ * dropped, because the same numbers mean other mails. */
+bool extras_belong(struct extras *x, uint64_t identity);
 
 /* The revision a phone is held to: the backend's flags, 12 bits of its keyword
  * hash, 12 bits of the flag details: each tells what to send when it differs. */

@@ -41,6 +41,9 @@ static int item_status(enum err_code code)
 		return SYNC_NO_SPACE;
 	case ERR_AUTH:
 		return 0;
+	case ERR_FORBIDDEN:
+	case ERR_UNSUPPORTED:
+		return SYNC_BAD_ITEM; /* it will never be taken: 5 would be tried for ever */
 	default:
 		return SYNC_SERVER;
 	}

@@ -20,6 +20,11 @@ enum be_result sync_look_coll(struct sync_run *r, struct sync_coll *c, struct er
 	if (sync_gen_tells(r->x) && c->st.token.len && c->st.gen == r->x->gen && c->st.since_ms == k.since_ms && r->x->gen)
 		return BE_OK;
 	rc = exchange_result(r->x, BE_MAIL, sync_look(&k, &c->st, e));
+	if (rc == BE_OK && extras_belong(&c->extras, c->st.identity)) {
+		/* Revisions were made with details of the folder that was here before. */
+		c->st.token = S_NONE;
+		rc = exchange_result(r->x, BE_MAIL, sync_look(&k, &c->st, e));
+	}
 	if (rc == BE_OK)
 		c->st.gen = r->x->gen;
 	return rc;

@@ -127,3 +127,19 @@ CASE(extras_revisions_tell_what_differs)
 	CHECK(!item_rev_differs(plain, answered, EAS_121) && !item_rev_differs(plain, plain, EAS_141));
 	CHECK(item_rev_differs(ITEM_REV_UNCERTAIN, plain, EAS_25));
 }
+
+CASE(extra_details_of_a_folder_that_was_made_anew_are_dropped)
+{
+	struct extras x, back;
+
+	extras_init(&x, test_arena());
+	extras_get(&x, 7)->last_verb = 1;
+	CHECK(!extras_belong(&x, 100)); /* not known until now */
+	CHECK_INT(extras_unpack(&back, test_arena(), extras_pack(&x), NULL), 0);
+	CHECK_INT(back.identity, 100);
+	CHECK(!extras_belong(&back, 100));
+	CHECK(!extras_belong(&back, 0));
+	CHECK(extras_find(&back, 7));
+	CHECK(extras_belong(&back, 101));
+	CHECK(!extras_find(&back, 7) && back.touched);
+}

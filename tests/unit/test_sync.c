@@ -283,7 +283,7 @@ CASE(sync_refusals_by_kind)
 		int status;
 	} rows[] = {
 		{ "set_flags perm=QUOTA", SYNC_NO_SPACE },
-		{ "set_flags perm=FORBIDDEN", SYNC_SERVER },
+		{ "set_flags perm=FORBIDDEN", SYNC_BAD_ITEM },
 		{ "set_flags perm", SYNC_SERVER },
 		{ "set_flags perm=NOT_FOUND", SYNC_NOT_FOUND },
 	};
