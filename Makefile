@@ -10,6 +10,8 @@ CXX     ?= g++
 SAN     ?=
 B       := build$(if $(SAN),/$(SAN))
 Q       := $(if $(V),,@)
+# The same sources in another folder are the same objects.
+export CCACHE_NOHASHDIR := 1
 CCACHE  := $(shell command -v ccache)
 
 LLHTTP  := /usr/share/llhttp
