@@ -178,7 +178,7 @@ static struct watched *new_watched(struct watch_room *r, struct slice user, stru
 	w->room = r;
 	w->loop = r->loop;
 	w->user = mem_slice(user);
-	w->login = mem_slice(login);
+	w->login = slice_eq(user, login) ? w->user : mem_slice(login);
 	w->fd = -1;
 	loop_timer_init(&w->timer, on_timer);
 	list_init(&w->in_queue);
@@ -206,8 +206,9 @@ static void free_watched(struct watched *w)
 	for (size_t i = 0; i < w->n_folders; i++)
 		free(w->folders[i]);
 	free(w->folders);
+	if (w->login.ptr != w->user.ptr)
+		free((char *)w->login.ptr);
 	free((char *)w->user.ptr);
-	free((char *)w->login.ptr);
 	free(w);
 	free_room(r);
 }
@@ -533,8 +534,11 @@ void watch_want(struct watch_room *r, struct push_user *u, const struct park *p)
 	}
 	if (!w->password)
 		return; /* longer than any that is kept */
+	/* Where the hook tells, this only keeps the login for looks: nothing is opened. */
+	if (w->state == WATCH_IDLE && hook_tells(park_settings(r->park)))
+		return;
 	add_folders(w, p);
-	if (w->state == WATCH_IDLE && !hook_tells(park_settings(r->park)))
+	if (w->state == WATCH_IDLE)
 		want_open(w);
 	else
 		step(w);

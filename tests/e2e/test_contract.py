@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 """The contract suite of the backends over a real Dovecot and Postfix, once as it is,
 once without CONDSTORE (every answer may then be a full listing) and once without
 MOVE and UIDPLUS.
@@ -50,5 +50,12 @@ class Contract(unittest.TestCase):
             self.run_suite(imap)
 
 
+def main():
+    result = unittest.TextTestRunner(stream=sys.stdout, verbosity=2).run(unittest.defaultTestLoader.loadTestsFromTestCase(Contract))
+    bad = len(result.failures) + len(result.errors)
+    print("%d passed, %d failed, %d skipped" % (result.testsRun - bad - len(result.skipped), bad, len(result.skipped)))
+    return bad != 0
+
+
 if __name__ == "__main__":
-    unittest.main()
+    sys.exit(main())
