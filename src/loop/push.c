@@ -26,22 +26,23 @@ struct waiter {
 	struct list in_queue;      /* paced checks */
 	struct wheel_timer timer;  /* end of the wait, or start of a spaced check */
 	struct push_user *user;
-	struct reply_text *expire;
-	uint64_t conn_id, gen, session;
+	uint64_t conn_id, session;
 	int64_t until_ms;
 	uint32_t device_hash, ticket; /* ticket: of the check that runs */
 	uint16_t device_len, n_topics;
 	uint8_t version_index, kind, state, failures; /* failures: looks in a row that told nothing */
 	bool dirty, hurried, wants_hierarchy;
+	uint8_t expire;            /* number of the text its time's end is answered with; 0 none */
 	uint32_t topics[];         /* then the device id's bytes */
 };
 
-/* The few different expire bodies, counted. */
+/* The different expire bodies, counted: one a protocol version, made by our own
+ * encoder, so a waiter holds a number instead of a pointer. */
 struct reply_text {
-	struct reply_text *next;
-	unsigned users;
+	unsigned users; /* 0: free */
 	struct slice body;
 };
+enum { TEXTS = 64 };
 
 struct answered {
 	uint32_t device_hash;
@@ -68,7 +69,7 @@ struct push {
 	struct wheel wheel, lingers; /* waiters; users */
 	struct map conns, users;
 	struct list queue;         /* W_QUEUED, paced */
-	struct reply_text *texts;
+	struct reply_text texts[TEXTS]; /* from 1 */
 	int64_t tokens_at_ms;
 	unsigned tokens;
 	uint32_t next_ticket;
@@ -174,33 +175,28 @@ static void free_user(struct push *p, struct push_user *u)
 
 /* --- shared texts ------------------------------------------------------------------- */
 
-static struct reply_text *get_text(struct push *p, struct slice body)
+static uint8_t get_text(struct push *p, struct slice body)
 {
-	struct reply_text *t = p->texts;
+	unsigned free_slot = 0, i = 1;
 
-	while (t && !slice_eq(t->body, body))
-		t = t->next;
-	if (!t) {
-		t = mem_alloc(sizeof(*t));
-		t->body = mem_slice(body);
-		t->next = p->texts;
-		p->texts = t;
+	for (; i < TEXTS && !(p->texts[i].users && slice_eq(p->texts[i].body, body)); i++)
+		if (!free_slot && !p->texts[i].users)
+			free_slot = i;
+	if (i == TEXTS) {
+		ASSERT(free_slot); /* more bodies than protocol versions: not a peer's doing */
+		i = free_slot;
+		p->texts[i].body = mem_slice(body);
 	}
-	t->users++;
-	return t;
+	p->texts[i].users++;
+	return (uint8_t)i;
 }
 
-static void put_text(struct push *p, struct reply_text *t)
+static void put_text(struct push *p, uint8_t i)
 {
-	struct reply_text **at = &p->texts;
-
-	if (!t || --t->users)
+	if (!i || --p->texts[i].users)
 		return;
-	while (*at != t)
-		at = &(*at)->next;
-	*at = t->next;
-	free((char *)t->body.ptr);
-	free(t);
+	free((char *)p->texts[i].body.ptr);
+	p->texts[i].body = S_NONE;
 }
 
 /* --- waiters -------------------------------------------------------------------------- */
@@ -223,7 +219,7 @@ static struct slice device_of(const struct waiter *w)
 
 static size_t waiter_size(size_t n_topics, size_t device_len)
 {
-	return sizeof(struct waiter) + n_topics * sizeof(uint32_t) + device_len;
+	return offsetof(struct waiter, topics) + n_topics * sizeof(uint32_t) + device_len;
 }
 
 static void link_waiter(struct push *p, struct waiter *w, struct push_user *u)
@@ -290,7 +286,7 @@ static void answer(struct push *p, struct waiter *w, int http_status, struct sli
 
 static void expire(struct push *p, struct waiter *w)
 {
-	answer(p, w, 200, w->expire ? w->expire->body : S_NONE);
+	answer(p, w, 200, p->texts[w->expire].body);
 }
 
 /* --- checks ---------------------------------------------------------------------------- */
@@ -299,7 +295,7 @@ static void check(struct push *p, struct waiter *w)
 {
 	struct park facts = {
 		.kind = (enum park_kind)w->kind, .version = versions[w->version_index], .until_ms = w->until_ms,
-		.gen = w->gen, .session = w->session, .wants_hierarchy = w->wants_hierarchy,
+		.session = w->session, .wants_hierarchy = w->wants_hierarchy,
 	};
 
 	list_del(&w->in_queue);
@@ -455,7 +451,6 @@ static void fill(struct push *p, struct waiter *w, const struct verdict *v)
 	w->kind = (uint8_t)k->kind;
 	w->version_index = version_index(k->version);
 	w->wants_hierarchy = k->wants_hierarchy;
-	w->gen = k->gen;
 	w->session = k->session;
 	w->until_ms = k->until_ms;
 	if (v->expire_body.len)
@@ -514,7 +509,6 @@ bool push_checked(struct push *p, uint64_t conn_id, uint32_t ticket, const struc
 	if (!passing) {
 		metric_add(M_wakes_false_total, 1);
 		w->failures = 0;
-		w->gen = v->park->gen;
 		w->session = v->park->session;
 		if (w->dirty && w->until_ms > now(p)) {
 			check(p, w);

@@ -36,8 +36,8 @@ struct watched {
 	enum watch_state state;
 	enum be_watch_kind kind;
 	char **folders;             /* owned, of exact size: most users wait for one or two */
-	size_t n_folders, n_open;   /* known, and those of them that the open watch knows */
-	size_t missed, left_out;    /* not covered by the server; beyond FOLDERS_MAX */
+	uint32_t n_folders, n_open; /* known, and those of them that the open watch knows */
+	uint32_t missed, left_out;  /* not covered by the server; beyond FOLDERS_MAX */
 	int64_t pause_ms, due_ms, sweep_ms, armed_ms;
 	bool dying;
 	bool extra;
