@@ -2,6 +2,8 @@
  * a mail and templates of logins. Any thread; nothing here is owned. */
 #include "backend/backend.h"
 
+#include <stdlib.h>
+
 #define X(name) extern const struct backend_ops name##_backend_ops;
 #include "backend/backends.def"
 #undef X
@@ -84,4 +86,28 @@ struct slice backend_expand(struct arena *a, struct slice tmpl, struct slice log
 		n += put.len;
 	}
 	return slice(out, n);
+}
+
+static int by_num(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+	return (x > y) - (x < y);
+}
+
+int backend_report(const struct be_changes_sink *sink, const struct be_item *items, size_t n_items, uint64_t *gone,
+		   size_t n_gone)
+{
+	if (n_gone)
+		qsort(gone, n_gone, sizeof(*gone), by_num);
+	for (size_t i = 0, k; i < n_gone; i = k) {
+		for (k = i + 1; k < n_gone && gone[k] <= gone[k - 1] + 1; k++)
+			;
+		if (sink->gone(sink->arg, gone[i], gone[k - 1]) < 0)
+			return -1;
+	}
+	for (size_t i = 0; i < n_items; i++)
+		if (sink->item(sink->arg, &items[i]) < 0)
+			return -1;
+	return 0;
 }

@@ -308,6 +308,11 @@ bool mutf7_decode(struct arena *a, struct slice in, struct slice *utf8_r);
  * slash, U+2024 one dot leader, else '_'), at most 128 bytes. Empty: nothing usable. */
 struct slice backend_folder_name(struct arena *a, struct slice name, char delimiter);
 
+/* Tells a sink what changed, for backends that gather it first: gone (sorted here)
+ * as ranges, then the items in their order. n_gone 0 in a full listing. -1: the sink's. */
+int backend_report(const struct be_changes_sink *sink, const struct be_item *items, size_t n_items, uint64_t *gone,
+		   size_t n_gone);
+
 /* "%u %n %d" of a template from the login: whole, local part, domain. */
 struct slice backend_expand(struct arena *a, struct slice tmpl, struct slice login);
 

@@ -359,30 +359,6 @@ static void list_changes(const struct mem_folder *f, uint64_t since, int64_t sin
 	}
 }
 
-static int by_num(const void *a, const void *b)
-{
-	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-
-	return (x > y) - (x < y);
-}
-
-static int report(struct listing *l, const struct be_changes_sink *sink, bool full)
-{
-	if (!full && l->n_gone) {
-		qsort(l->gone, l->n_gone, sizeof(*l->gone), by_num);
-		for (size_t i = 0, k; i < l->n_gone; i = k) {
-			for (k = i + 1; k < l->n_gone && l->gone[k] <= l->gone[k - 1] + 1; k++)
-				;
-			if (sink->gone(sink->arg, l->gone[i], l->gone[k - 1]) < 0)
-				return -1;
-		}
-	}
-	for (size_t i = 0; i < l->n_items; i++)
-		if (sink->item(sink->arg, &l->items[i]) < 0)
-			return -1;
-	return 0;
-}
-
 static enum be_result mem_changes(struct session *s, const struct be_changes_ask *ask, const struct be_changes_sink *sink,
 				  struct arena *a, struct be_changes *c_r, struct err *e)
 {
@@ -401,7 +377,7 @@ static enum be_result mem_changes(struct session *s, const struct be_changes_ask
 	list_changes(at.f, since, ask->since_ms, c_r->full, a, &l);
 	mem_leave(at.m);
 	/* A call back that ends the call filled the caller's own error. */
-	return report(&l, sink, c_r->full) < 0 ? BE_TEMP : BE_OK;
+	return backend_report(sink, l.items, l.n_items, l.gone, c_r->full ? 0 : l.n_gone) < 0 ? BE_TEMP : BE_OK;
 }
 
 static enum be_result mem_lookup(struct session *s, struct slice folder, const uint64_t *nums, size_t n,

@@ -25,17 +25,6 @@ static int read_url(struct imap_backend *b, struct slice url, struct err *e)
 	return 0;
 }
 
-static bool has_source(const struct settings *set, struct slice want)
-{
-	const struct slice *v;
-	size_t n = settings_list(set, "push.sources", &v);
-
-	for (size_t i = 0; i < n; i++)
-		if (slice_eq(v[i], want))
-			return true;
-	return false;
-}
-
 static void read_settings(struct imap_backend *b, const struct settings *set)
 {
 	static const char *const special[SP_COUNT] = { "imap.sent", "imap.trash", "imap.drafts", "imap.junk" };
@@ -49,8 +38,8 @@ static void read_settings(struct imap_backend *b, const struct settings *set)
 	b->shared = settings_bool(set, "imap.shared");
 	b->subscribed_only = settings_bool(set, "imap.subscribed_only");
 	b->call_ms = settings_ms(set, "limits.backend_deadline");
-	b->use_idle = has_source(set, S("idle"));
-	b->use_notify = has_source(set, S("notify"));
+	b->use_idle = settings_list_has(set, "push.sources", S("idle"));
+	b->use_notify = settings_list_has(set, "push.sources", S("notify"));
 }
 
 static void imap_close(struct backend **bp)

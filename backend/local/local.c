@@ -291,30 +291,6 @@ static void list_changes(const struct maildir *m, uint64_t since, int64_t since_
 	}
 }
 
-static int by_num(const void *a, const void *b)
-{
-	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-
-	return (x > y) - (x < y);
-}
-
-static int report(struct listing *l, const struct be_changes_sink *sink, bool full)
-{
-	if (!full && l->n_gone) {
-		qsort(l->gone, l->n_gone, sizeof(*l->gone), by_num);
-		for (size_t i = 0, k; i < l->n_gone; i = k) {
-			for (k = i + 1; k < l->n_gone && l->gone[k] <= l->gone[k - 1] + 1; k++)
-				;
-			if (sink->gone(sink->arg, l->gone[i], l->gone[k - 1]) < 0)
-				return -1;
-		}
-	}
-	for (size_t i = 0; i < l->n_items; i++)
-		if (sink->item(sink->arg, &l->items[i]) < 0)
-			return -1;
-	return 0;
-}
-
 /* Nothing remembered and nothing happened: the first look after a restart. */
 static bool still_fresh(struct local_session *s, const struct be_changes_ask *ask, struct arena *a, struct be_changes *c_r)
 {
@@ -348,7 +324,7 @@ static enum be_result local_changes(struct session *session, const struct be_cha
 	if (since != MD_NOTHING)
 		list_changes(m, modseq, ask->since_ms, since == MD_FULL, &l);
 	local_folder_done(s, &m);
-	if (report(&l, sink, since == MD_FULL) < 0)
+	if (backend_report(sink, l.items, l.n_items, l.gone, since == MD_FULL ? 0 : l.n_gone) < 0)
 		r = BE_TEMP;
 	free(l.items);
 	free(l.gone);

@@ -402,6 +402,17 @@ size_t settings_list(const struct settings *s, const char *key, const struct sli
 	return v->n_items;
 }
 
+bool settings_list_has(const struct settings *s, const char *key, struct slice word)
+{
+	const struct slice *v;
+	size_t n = settings_list(s, key, &v);
+
+	for (size_t i = 0; i < n; i++)
+		if (slice_eq(v[i], word))
+			return true;
+	return false;
+}
+
 static const char *row_tail(const struct setting *row, const char *prefix)
 {
 	size_t n = strlen(prefix);

@@ -25,6 +25,8 @@ bool settings_bool(const struct settings *s, const char *key);
 int64_t settings_int(const struct settings *s, const char *key);
 int64_t settings_ms(const struct settings *s, const char *key);    /* durations */
 uint64_t settings_bytes(const struct settings *s, const char *key); /* sizes */
+/* Does the list hold that word? */
+bool settings_list_has(const struct settings *s, const char *key, struct slice word);
 size_t settings_list(const struct settings *s, const char *key, const struct slice **items_r);
 /* Every key below a prefix that somebody set, such as "policy" (rest
  * "MinDevicePasswordLength") or "policy.users.jane" (her own): calls back with

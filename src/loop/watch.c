@@ -490,17 +490,6 @@ static void back(struct job *job)
 
 /* --- from the registry ------------------------------------------------------------------ */
 
-static bool hook_tells(const struct settings *set)
-{
-	const struct slice *v;
-	size_t n = settings_list(set, "push.sources", &v);
-
-	for (size_t i = 0; i < n; i++)
-		if (slice_eq(v[i], S("hook")))
-			return true;
-	return false;
-}
-
 static void add_folders(struct watched *w, const struct park *p)
 {
 	for (size_t i = 0; i < p->n_folders; i++) {
@@ -535,7 +524,7 @@ void watch_want(struct watch_room *r, struct push_user *u, const struct park *p)
 	if (!w->password)
 		return; /* longer than any that is kept */
 	/* Where the hook tells, this only keeps the login for looks: nothing is opened. */
-	if (w->state == WATCH_IDLE && hook_tells(park_settings(r->park)))
+	if (w->state == WATCH_IDLE && settings_list_has(park_settings(r->park), "push.sources", S("hook")))
 		return;
 	add_folders(w, p);
 	if (w->state == WATCH_IDLE)

@@ -45,12 +45,6 @@ enum be_result sync_special_folder(struct exchange *x, struct session *s, enum f
 
 /* --- the request as it is meant ------------------------------------------------------ */
 
-static void want_collection(struct exchange *x, struct slice id)
-{
-	exchange_want(x, key_collection(x->a, x->rq->query.device_id, id));
-	exchange_want(x, key_extra(x->a, id));
-}
-
 static bool usable_id(struct slice id)
 {
 	return id.len > 0 && id.len <= 64;
@@ -69,7 +63,7 @@ void want_sync(struct exchange *x)
 		return;
 	for (size_t i = 0; i < req->collections.n; i++)
 		if (usable_id(req->collections.v[i].collection_id))
-			want_collection(x, req->collections.v[i].collection_id);
+			sync_view_want(x, req->collections.v[i].collection_id);
 }
 
 /* A request with a body takes the place of the remembered one also where it is
@@ -104,7 +98,7 @@ static void name_by_class(struct sync_run *r)
 			continue;
 		c->collection_id = sync_class_folder(r->x, c->class);
 		if (c->collection_id.len)
-			want_collection(r->x, c->collection_id);
+			sync_view_want(r->x, c->collection_id);
 	}
 }
 
@@ -130,7 +124,7 @@ static int effective_request(struct sync_run *r)
 	if (!empty)
 		sync_memory_merge(r->a, &r->req, given);
 	for (size_t i = 0; i < r->req.collections.n; i++)
-		want_collection(x, r->req.collections.v[i].collection_id);
+		sync_view_want(x, r->req.collections.v[i].collection_id);
 	return 0;
 }
 
@@ -252,21 +246,15 @@ static void judge_key(struct sync_run *r, struct sync_coll *c)
 
 static void load_records(struct sync_run *r, struct sync_coll *c)
 {
-	struct exchange *x = r->x;
-	struct slice record;
-	struct err e;
+	struct sync_view v;
 
-	c->col_key = key_collection(r->a, x->dev->id, c->folder->id);
-	c->extra_key = key_extra(r->a, c->folder->id);
-	record = exchange_got(x, c->col_key, &c->base_len);
-	c->record_len = record.len;
-	if (colstate_unpack(&c->st, r->a, record, &e) < 0)
-		LOG_W("sync state unreadable", L_S("user", x->dev->user), L_S("dev", x->dev->id),
-		      L_S("folder", c->folder->path), L_ERR(&e));
-	if (extras_unpack(&c->extras, r->a, exchange_got(x, c->extra_key, NULL), &e) < 0) {
-		LOG_W("flag details unreadable", L_S("user", x->dev->user), L_S("folder", c->folder->path), L_ERR(&e));
-		extras_init(&c->extras, r->a);
-	}
+	sync_view_open(r->x, c->folder, &v);
+	c->col_key = v.col_key;
+	c->extra_key = v.extra_key;
+	c->base_len = v.base_len;
+	c->record_len = v.record_len;
+	c->st = v.st;
+	c->extras = v.extras;
 }
 
 static int open_options(struct sync_run *r, struct sync_coll *c)

@@ -7,13 +7,7 @@
 
 bool sync_gen_tells(const struct exchange *x)
 {
-	const struct slice *v;
-	size_t n = settings_list(x->w->settings, "push.sources", &v);
-
-	for (size_t i = 0; i < n; i++)
-		if (slice_eq(v[i], S("hook")))
-			return true;
-	return false;
+	return settings_list_has(x->w->settings, "push.sources", S("hook"));
 }
 
 struct slice sync_class_folder(struct exchange *x, struct slice class)
